@@ -1,0 +1,1 @@
+//! One bare clone per SourceRepository: fetch, index, read, export.

@@ -1,0 +1,4 @@
+//! The only place that touches the world.
+
+pub mod git;
+pub mod registry;

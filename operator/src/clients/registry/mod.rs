@@ -1,0 +1,1 @@
+//! OCI registry client: tags, manifests, blobs.

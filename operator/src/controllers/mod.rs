@@ -1,0 +1,1 @@
+//! One folder per kind: observe -> validate -> plan -> apply -> status.

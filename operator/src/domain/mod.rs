@@ -1,0 +1,1 @@
+//! Words of our trade, pure: no client, clock or async here.

@@ -1,0 +1,1 @@
+//! `mainstay push`: an image archive becomes an immutable tag.

@@ -1,0 +1,1 @@
+//! `mainstay source`: the exact tree of one commit.
