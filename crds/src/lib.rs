@@ -1,5 +1,51 @@
 //! The contract of Mainstay: Rust types that become the CustomResourceDefinitions of `mainstay.dev/v1alpha1`.
+//!
+//! - [`SourceRepository`] (`srepo`): a Git repository that holds containers and manifests, and the registry its images go to.
+//! - [`ContainerImage`] (`cimg`): one container directory of it; `spec: {}` is a full object.
+//! - [`ImageBuild`] (`ibuild`): one build of one variant at one commit.
+//! - [`names`]: annotations and labels that are part of the API.
+//!
+//! No client and no async here. Defaults are never written to a spec: what was decided stands in `status.resolved`.
+//! `crdgen` turns the types into `crds/generated`; `crds/samples` holds objects that must be accepted or refused.
 
+#![allow(unreachable_pub, reason = "kube derives public types in private modules; the crate re-exports them")]
+#![allow(clippy::duplicated_attributes, reason = "printer columns repeat their keys")]
+
+mod container_image;
+mod image_build;
+pub mod names;
+mod reference;
+mod source_repository;
 mod variant;
 
+pub use container_image::{
+    BuildSettings, ContainerImage, ContainerImageSpec, ContainerImageStatus, Engine, LastFailure, ResolvedImage, Retention, VariantStatus,
+};
+pub use image_build::{ImageBuild, ImageBuildSpec, ImageBuildStatus, JobReference, Origin, Trigger};
+pub use reference::LocalReference;
+pub use source_repository::{
+    Discovery, RegistrySettings, ResolvedRepository, SkippedDirectory, SourceRepository, SourceRepositorySpec, SourceRepositoryStatus,
+};
 pub use variant::Variant;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+
+/// Every CustomResourceDefinition of ours, in the order in which a newcomer meets them.
+pub fn definitions() -> Vec<CustomResourceDefinition> {
+    vec![SourceRepository::crd(), ContainerImage::crd(), ImageBuild::crd()]
+}
+
+/// File name and YAML of every definition, as they stand in `crds/generated`.
+///
+/// # Errors
+/// Where a definition cannot be written as YAML.
+pub fn generate() -> Result<Vec<(String, String)>, serde_saphyr::ser_error::Error> {
+    definitions()
+        .into_iter()
+        .map(|crd| {
+            let body = serde_saphyr::to_string(&crd)?;
+            Ok((format!("{}.yaml", crd.spec.names.plural), format!("# Written by `cargo crdgen` from crds/src. Do not edit.\n{body}")))
+        })
+        .collect()
+}

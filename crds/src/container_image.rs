@@ -1,0 +1,268 @@
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{ResourceRequirements, Toleration};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{LocalReference, Variant};
+
+/// One container directory of a SourceRepository and the image it becomes. `spec: {}` is a full object.
+#[derive(CustomResource, Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "mainstay.dev",
+    version = "v1alpha1",
+    kind = "ContainerImage",
+    plural = "containerimages",
+    shortname = "cimg",
+    category = "mainstay",
+    namespaced,
+    status = "ContainerImageStatus",
+    derive = "PartialEq",
+    cel,
+    doc = "One container directory of a SourceRepository and the image it becomes. spec: {} is a full object.",
+    selectable = ".spec.sourceRef.name",
+    printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#),
+    printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#),
+    printcolumn(name = "Latest", type_ = "string", json_path = ".status.latest"),
+    printcolumn(name = "Built", type_ = "date", json_path = ".status.builtAt"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Main", type_ = "string", json_path = ".status.shortHead", priority = "1"),
+    printcolumn(name = "Engines", type_ = "string", json_path = ".status.engines", priority = "1"),
+    printcolumn(name = "Repository", type_ = "string", json_path = ".status.resolved.image", priority = "1"),
+    printcolumn(name = "Suspended", type_ = "boolean", json_path = ".spec.suspend", priority = "1"),
+    printcolumn(name = "Message", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].message"#, priority = "1")
+)]
+#[x_kube(validation = ("!has(self.variants) || self.variants.all(v, self.variants.exists_one(w, w == v))", "variants must name each variant once"))]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerImageSpec {
+    /// The SourceRepository. Default: the only one of the namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_ref: Option<LocalReference>,
+
+    /// Directory of the container in the repository. Default: `<containersPath>/<metadata.name>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    #[x_kube(validation = ("!self.startsWith('/') && !self.endsWith('/') && self.split('/').all(p, p != '' && p != '.' && p != '..')", "path must be a path inside the repository, without a leading or trailing slash and without . or .."))]
+    pub path: Option<String>,
+
+    /// Image repository without a tag. Default: `<registry.prefix>/<name of the directory>`. It must lie on the host of `registry.prefix`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    #[x_kube(validation = ("self.matches('^[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+$')", "image must be host[:port]/path in lower case, without a tag or digest"))]
+    pub image: Option<String>,
+
+    /// Variants to build. Default: those whose file is in the directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2))]
+    pub variants: Option<Vec<Variant>>,
+
+    /// Further paths of the repository (files or directories) whose change asks for a new image.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 512)))]
+    #[x_kube(validation = ("self.all(i, !i.startsWith('/') && !i.endsWith('/') && i.split('/').all(p, p != '' && p != '.' && p != '..'))", "inputs must be paths inside the repository, without a leading or trailing slash and without . or .."))]
+    pub inputs: Vec<String>,
+
+    /// How to build, where the operator's settings for the engine are not right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<BuildSettings>,
+
+    /// How many finished ImageBuilds to keep.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Retention>,
+
+    /// Make no new builds while true. Builds that run are finished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspend: Option<bool>,
+}
+
+/// Settings of a build.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BuildSettings {
+    /// Engine for the Dockerfile variant; nix builds the nix variant. Default: `auto`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<Engine>,
+
+    /// Stage of the Dockerfile to build. Default: the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = ("self.matches('^[A-Za-z0-9][A-Za-z0-9_.-]*$')", "target must be the name or number of a stage"))]
+    #[schemars(length(max = 128))]
+    pub target: Option<String>,
+
+    /// Build arguments for the Dockerfile. They are visible in the image's history: no secrets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64))]
+    #[x_kube(validation = ("self.all(k, k.matches('^[A-Za-z_][A-Za-z0-9_]*$'))", "args must have names of letters, digits and underscores"))]
+    #[x_kube(validation = ("!('CONTAINER_APP_VERSION' in self)", "args must not set CONTAINER_APP_VERSION: the tag is made from the value in the Dockerfile"))]
+    pub args: BTreeMap<String, String>,
+
+    /// Resources of the build step. Default: those of the engine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<ResourceRequirements>,
+
+    /// Labels a node must have, added to those of the engine.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub node_selector: BTreeMap<String, String>,
+
+    /// Taints that the build pod tolerates, added to those of the engine.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub tolerations: Vec<Toleration>,
+
+    /// Longest time for one build, such as `30m`. Default: that of the engine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = ("self.matches('^([0-9]+(s|m|h))+$') && duration(self) >= duration('1s')", "deadline must be a duration of at least 1s, such as 30m or 1h30m"))]
+    #[schemars(length(max = 32))]
+    pub deadline: Option<String>,
+}
+
+/// What builds an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// BuildKit where a node that the pod may run on has user namespaces, else kaniko; the choice and its reason are in the ImageBuild's status.
+    #[default]
+    Auto,
+    /// Daemonless BuildKit in a pod with its own user namespace.
+    Buildkit,
+    /// The maintained fork of kaniko: no user namespace, no privileges.
+    Kaniko,
+    /// `nix-build` of `default.nix`.
+    Nix,
+}
+
+impl Engine {
+    /// The word used in YAML.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Engine::Auto => "auto",
+            Engine::Buildkit => "buildkit",
+            Engine::Kaniko => "kaniko",
+            Engine::Nix => "nix",
+        }
+    }
+}
+
+/// How many finished ImageBuilds of a ContainerImage are kept. The newest success is always kept, and builds made by hand are not counted.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Retention {
+    /// Successful builds to keep. Default: 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub successful: Option<i32>,
+    /// Failed builds to keep. Default: 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub failed: Option<i32>,
+}
+
+/// What was last observed of a ContainerImage.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerImageStatus {
+    /// Generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+
+    /// `Ready`, and `Reconciling` or `Stalled` while they are true (kstatus).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+
+    /// Values in force, with defaults filled in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved: Option<ResolvedImage>,
+
+    /// Newest commit of main that touched the container or one of its inputs, first seven digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub short_head: Option<String>,
+
+    /// Every variant: what is wanted, what exists, what failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["variant"]))]
+    pub variants: Vec<VariantStatus>,
+
+    /// Newest tag known to be in the registry, with a count of further variants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latest: Option<String>,
+
+    /// Engines of the variants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engines: Option<String>,
+
+    /// When `latest` was built.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub built_at: Option<Time>,
+
+    /// Value of the annotation `mainstay.dev/reconcile-at` that was last acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
+
+    /// Value of the annotation `mainstay.dev/rebuild-at` that was last acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_rebuild_at: Option<String>,
+}
+
+/// The values of a ContainerImage in force.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ResolvedImage {
+    /// Name of the SourceRepository.
+    pub source: String,
+    /// Directory of the container in the repository.
+    pub path: String,
+    /// Image repository, without a tag.
+    pub image: String,
+}
+
+/// One variant of a container.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VariantStatus {
+    /// Which one.
+    pub variant: Variant,
+    /// CamelCase word: UpToDate, Building, BuildFailed, VersionNotFound and the like.
+    pub reason: String,
+    /// Version at the touch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The touch: newest commit on main that changed the container, 40 hex digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// The tag that main asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    /// Digest of that tag, once the registry has confirmed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// When that tag was built.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub built_at: Option<Time>,
+    /// ImageBuild that made it or is making it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<String>,
+    /// Last tag that was confirmed, while the one that main asks for is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_good_tag: Option<String>,
+    /// Why there is no image for the touch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<LastFailure>,
+}
+
+/// The failure that keeps a variant from having its image.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LastFailure {
+    /// ImageBuild that failed.
+    pub build: String,
+    /// Its reason.
+    pub reason: String,
+    /// Its message.
+    pub message: String,
+    /// Last lines of its log, at most 4 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_tail: Option<String>,
+}

@@ -1,0 +1,211 @@
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Engine, Variant};
+
+/// One build of one variant of a ContainerImage at one commit. Made by the operator, or by hand with `image` and `ref`.
+#[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "mainstay.dev",
+    version = "v1alpha1",
+    kind = "ImageBuild",
+    plural = "imagebuilds",
+    shortname = "ibuild",
+    category = "mainstay",
+    namespaced,
+    status = "ImageBuildStatus",
+    derive = "PartialEq",
+    cel,
+    doc = "One build of one variant of a ContainerImage at one commit. Made by the operator, or by hand with image and ref.",
+    selectable = ".spec.image",
+    selectable = ".spec.variant",
+    printcolumn(name = "Image", type_ = "string", json_path = ".spec.image"),
+    printcolumn(name = "Commit", type_ = "string", json_path = ".status.shortCommit"),
+    printcolumn(name = "Succeeded", type_ = "string", json_path = r#".status.conditions[?(@.type=="Succeeded")].status"#),
+    printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Succeeded")].reason"#),
+    printcolumn(name = "Started", type_ = "date", json_path = ".status.startedAt"),
+    printcolumn(name = "Took", type_ = "string", json_path = ".status.duration"),
+    printcolumn(name = "Engine", type_ = "string", json_path = ".status.engine", priority = "1"),
+    printcolumn(name = "Tag", type_ = "string", json_path = ".status.tag", priority = "1"),
+    printcolumn(name = "Origin", type_ = "string", json_path = ".status.origin", priority = "1"),
+    printcolumn(name = "Trigger", type_ = "string", json_path = ".status.trigger", priority = "1"),
+    printcolumn(name = "Node", type_ = "string", json_path = ".status.node", priority = "1"),
+    printcolumn(name = "Digest", type_ = "string", json_path = ".status.digest", priority = "1"),
+    printcolumn(name = "Message", type_ = "string", json_path = r#".status.conditions[?(@.type=="Succeeded")].message"#, priority = "1")
+)]
+#[x_kube(validation = ("has(self.ref) != has(self.commit)", "exactly one of ref and commit must be set"))]
+#[x_kube(validation = ("self == oldSelf", "the spec of an ImageBuild cannot change: create another ImageBuild"))]
+#[serde(rename_all = "camelCase")]
+pub struct ImageBuildSpec {
+    /// Name of the ContainerImage, in the same namespace.
+    #[schemars(length(min = 1, max = 253))]
+    pub image: String,
+
+    /// Branch, or commit of at least seven digits, to build. It is resolved once; the commit then stands in `status.commit`.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "ref")]
+    #[schemars(length(min = 1, max = 255))]
+    #[x_kube(validation = ("self.matches('^[A-Za-z0-9_][A-Za-z0-9_./+@-]*$') && !self.contains('..')", "ref must be a branch or a commit, without blanks, .. or wildcards"))]
+    pub reference: Option<String>,
+
+    /// Commit to build, 40 hex digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = ("self.matches('^[0-9a-f]{40}$')", "commit must be 40 lower-case hex digits; for a branch or a short commit use ref"))]
+    pub commit: Option<String>,
+
+    /// Variant to build. Default: the only one at that commit, or dockerfile where there are both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<Variant>,
+}
+
+/// What was last observed of an ImageBuild.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageBuildStatus {
+    /// Generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+
+    /// `Succeeded`, and `Reconciling` or `Stalled` while they are true (kstatus).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+
+    /// The commit that is built, 40 hex digits. Resolved once and then frozen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+
+    /// First seven digits of `commit`, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub short_commit: Option<String>,
+
+    /// The variant that is built.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<Variant>,
+
+    /// Version at that commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+
+    /// Directory of the container in the repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+
+    /// Image repository that is pushed to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+
+    /// Tag that is pushed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+
+    /// Digest that the registry confirmed for the tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+
+    /// What builds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<Engine>,
+
+    /// Why this engine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine_reason: Option<String>,
+
+    /// Whether the commit was on main when it was resolved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+
+    /// What asked for the build.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<Trigger>,
+
+    /// The Job of this build.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobReference>,
+
+    /// Pod of the Job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<String>,
+
+    /// Node of the pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+
+    /// When the Job was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+
+    /// When the build ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Time>,
+
+    /// Time between the two, such as `1m34s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<String>,
+
+    /// Whether a failure may pass by itself, so that the operator tries again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transient: Option<bool>,
+
+    /// Last lines of the build step's log, at most 4 KiB, without escapes and secrets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_tail: Option<String>,
+
+    /// Value of the annotation `mainstay.dev/reconcile-at` that was last acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
+}
+
+/// Which Job a build has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct JobReference {
+    /// Its name.
+    pub name: String,
+    /// Its identity: a Job of the same name with another UID is not ours.
+    pub uid: String,
+    /// How often a Job that somebody deleted was made again.
+    #[serde(default)]
+    pub recreated: i32,
+}
+
+/// Where a commit stood when it was resolved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Origin {
+    /// It was main's head or an ancestor of it.
+    Main,
+    /// It was on a branch only.
+    Branch,
+}
+
+/// What asked for a build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Trigger {
+    /// Main asks for a tag that the registry does not have.
+    Commit,
+    /// An earlier attempt failed for a reason that may have passed.
+    Retry,
+    /// The annotation `mainstay.dev/rebuild-at` was set.
+    Rebuild,
+    /// Somebody made the ImageBuild.
+    Manual,
+}
+
+impl Trigger {
+    /// The word used in YAML.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Trigger::Commit => "Commit",
+            Trigger::Retry => "Retry",
+            Trigger::Rebuild => "Rebuild",
+            Trigger::Manual => "Manual",
+        }
+    }
+
+    /// Reads the word; `None` where it is not one of ours.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Trigger::Commit, Trigger::Retry, Trigger::Rebuild, Trigger::Manual].into_iter().find(|t| t.as_str() == word)
+    }
+}
