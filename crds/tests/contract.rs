@@ -1,6 +1,8 @@
 //! The generated YAML is fresh, and the samples are accepted or refused as their folder says.
 //! The same samples are tried against a real API server in `e2e/tests/samples.rs`.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail loudly")]
+
 use std::{collections::BTreeSet, fs, path::Path};
 
 use kube::core::cel::Validator;

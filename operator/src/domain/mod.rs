@@ -1,3 +1,8 @@
 //! Words of our trade, pure: no client, clock or async here.
 
+pub mod backoff;
+pub mod build;
+pub mod condition;
+pub mod duration;
 pub mod report;
+pub mod scrub;
