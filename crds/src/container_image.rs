@@ -241,6 +241,9 @@ pub struct VariantStatus {
     /// When that tag was built.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub built_at: Option<Time>,
+    /// How long its build took, such as `1m34s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<String>,
     /// ImageBuild that made it or is making it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<String>,

@@ -5,11 +5,18 @@
 //! - [`controllers`]: per kind a driver and the five steps observe -> validate -> plan -> apply -> status.
 //! - [`source`]: the `mainstay source` step of a build pod: the exact tree of one commit.
 //! - [`push`]: the `mainstay push` step of a build pod: an image archive becomes an immutable tag.
+//! - [`step`]: what the two steps have in common.
+//! - [`app`]: wires the operator together; [`config`] its settings, [`admin`] its port, [`metrics`] what it counts.
 //! - [`error`]: the class and reason that every error of ours has.
 
+pub mod admin;
+pub mod app;
 pub mod clients;
+pub mod config;
 pub mod controllers;
 pub mod domain;
 pub mod error;
+pub mod metrics;
 pub mod push;
 pub mod source;
+pub mod step;

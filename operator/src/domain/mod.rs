@@ -4,5 +4,8 @@ pub mod backoff;
 pub mod build;
 pub mod condition;
 pub mod duration;
+pub mod name;
 pub mod report;
 pub mod scrub;
+pub mod tag;
+pub mod version;

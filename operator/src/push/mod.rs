@@ -1,1 +1,189 @@
-//! `mainstay push`: an image archive becomes an immutable tag.
+//! `mainstay push`: an image archive becomes an immutable tag. It never moves a tag that is there, and says at the end what the tag names.
+
+mod archive;
+mod docker;
+mod image;
+mod layout;
+mod tarball;
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Args as ClapArgs;
+
+use crate::clients::registry::{Credential, Image, REVISION, Registry, RegistryError, Settings};
+use crate::domain::backoff;
+use crate::domain::report::Report;
+use crate::error::{Class, Classified, chain};
+use crate::step;
+
+use self::archive::ArchiveError;
+use self::image::Ready;
+
+/// What to push, where, and under which labels.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Args {
+    /// OCI layout (a tar or a directory), or Docker archive (plain or gzip).
+    #[arg(long)]
+    pub archive: PathBuf,
+    /// Image without a tag: `host[:port]/path`.
+    #[arg(long)]
+    pub image: String,
+    /// The tag.
+    #[arg(long)]
+    pub tag: String,
+    /// The full commit that the image was built from.
+    #[arg(long)]
+    pub revision: String,
+    /// The version.
+    #[arg(long)]
+    pub version: String,
+    /// Further labels, `key=value`.
+    #[arg(long = "label", value_parser = pair)]
+    pub labels: Vec<(String, String)>,
+    /// `config.json` of Docker with the credentials.
+    #[arg(long)]
+    pub credentials: Option<PathBuf>,
+    /// Certificate authority of the registry, PEM.
+    #[arg(long)]
+    pub ca: Option<PathBuf>,
+    /// No TLS.
+    #[arg(long)]
+    pub plain_http: bool,
+    /// Longest time for everything, in seconds.
+    #[arg(long, default_value_t = 600)]
+    pub deadline: u64,
+    /// Where the last word goes.
+    #[arg(long, default_value = step::TERMINATION_LOG)]
+    pub termination_log: PathBuf,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    text.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(|| format!("{text:?} is not key=value"))
+}
+
+/// Why nothing was pushed.
+#[derive(Debug, thiserror::Error)]
+enum PushError {
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    #[error("{0} cannot be read: {1}")]
+    File(PathBuf, std::io::Error),
+    #[error("{0} is not host[:port]/path")]
+    Image(String),
+    #[error(
+        "tag {tag} is in the registry already and names {other} (digest {digest}). Tags are never moved: raise the version, or delete that tag in the registry"
+    )]
+    Conflict { tag: String, other: String, digest: String },
+}
+
+impl PushError {
+    fn report(&self) -> Report {
+        let (reason, transient) = match self {
+            PushError::Archive(_) => ("ArchiveInvalid", false),
+            PushError::Conflict { .. } => ("TagConflict", false),
+            PushError::Registry(RegistryError::Unauthorized { .. } | RegistryError::Forbidden { .. }) => ("PushUnauthorized", false),
+            PushError::Registry(error) => ("PushFailed", error.class() != Class::Terminal),
+            PushError::File(..) | PushError::Image(_) => ("PushFailed", false),
+        };
+        Report { reason: reason.to_owned(), message: chain(self), digest: None, transient }
+    }
+}
+
+/// Runs the step.
+pub async fn run(args: Args) -> ExitCode {
+    let report = push(&args).await.unwrap_or_else(|error| error.report());
+    let ok = report.digest.is_some();
+    step::end(&args.termination_log, &report, ok)
+}
+
+async fn push(args: &Args) -> Result<Report, PushError> {
+    let until = Instant::now() + Duration::from_secs(args.deadline);
+    let (endpoint, repository) = args.image.split_once('/').ok_or_else(|| PushError::Image(args.image.clone()))?;
+    let read = |path: &PathBuf| std::fs::read(path).map_err(|error| PushError::File(path.clone(), error));
+    let credential = match &args.credentials {
+        Some(path) => Credential::from_docker_config(&read(path)?, &args.image)?,
+        None => None,
+    };
+    let ca = args.ca.as_ref().map(read).transpose()?;
+    let settings =
+        Settings { endpoint: endpoint.to_owned(), plain_http: args.plain_http, ca, credential, deadline: Duration::from_secs(60) };
+    let registry = Registry::new(settings)?;
+
+    if let Some(report) = taken(args, retry(until, || registry.image(repository, &args.tag)).await?)? {
+        return Ok(report);
+    }
+    step::say(&format!("reading {}", args.archive.display()));
+    let spool = tempfile::tempdir().map_err(|error| PushError::File(std::env::temp_dir(), error))?;
+    let ready = image::prepare(archive::open(&args.archive, spool.path())?, &labels(args), spool.path())?;
+    upload(&registry, repository, &ready, until).await?;
+    // Somebody else may have been faster while the layers were on their way.
+    if let Some(report) = taken(args, retry(until, || registry.image(repository, &args.tag)).await?)? {
+        return Ok(report);
+    }
+    retry(until, || registry.push_manifest(repository, &args.tag, &ready.media_type, &ready.manifest)).await?;
+    let there = retry(until, || registry.image(repository, &args.tag)).await?;
+    match there {
+        Some(image) if image.digest == ready.digest => {
+            let message = format!("pushed {}:{} ({})", args.image, args.tag, ready.digest);
+            Ok(Report { reason: "Pushed".to_owned(), message, digest: Some(ready.digest), transient: false })
+        }
+        Some(image) => taken(args, Some(image))?.ok_or_else(|| lost(args)),
+        None => Err(lost(args)),
+    }
+}
+
+fn lost(args: &Args) -> PushError {
+    let message = format!("tag {} was pushed and is not there", args.tag);
+    PushError::Registry(RegistryError::ResponseInvalid { what: args.image.clone(), message })
+}
+
+/// A tag that is there: success where it names our commit, else a conflict. `None` where it is not there.
+fn taken(args: &Args, there: Option<Image>) -> Result<Option<Report>, PushError> {
+    let Some(image) = there else { return Ok(None) };
+    if image.revision.as_deref() == Some(args.revision.as_str()) {
+        let message = format!("tag {} is in the registry already, built from this commit ({})", args.tag, image.digest);
+        return Ok(Some(Report { reason: "AlreadyExists".to_owned(), message, digest: Some(image.digest), transient: false }));
+    }
+    let other = image.revision.map_or("no commit at all".to_owned(), |commit| format!("commit {commit}"));
+    Err(PushError::Conflict { tag: args.tag.clone(), other, digest: image.digest })
+}
+
+fn labels(args: &Args) -> Vec<(String, String)> {
+    let mut all = vec![(REVISION.to_owned(), args.revision.clone()), ("org.opencontainers.image.version".to_owned(), args.version.clone())];
+    all.extend(args.labels.iter().cloned());
+    all
+}
+
+async fn upload(registry: &Registry, repository: &str, ready: &Ready, until: Instant) -> Result<(), PushError> {
+    let count = ready.blobs.len();
+    for (number, blob) in ready.blobs.iter().enumerate() {
+        let sent = retry(until, || registry.push_blob(repository, blob)).await?;
+        let word = if sent { "pushed" } else { "already there:" };
+        step::say(&format!("{word} blob {}/{count} {} ({})", number + 1, blob.digest, step::size(blob.size)));
+    }
+    Ok(())
+}
+
+/// Calls until it works, fails for good, or the time is over. A pause that the registry asks for is kept.
+async fn retry<T, F: Future<Output = Result<T, RegistryError>>>(until: Instant, call: impl Fn() -> F) -> Result<T, RegistryError> {
+    let mut failures = 0;
+    loop {
+        let error = match call().await {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        let Class::Transient { after } = error.class() else { return Err(error) };
+        failures += 1;
+        let pause = after.unwrap_or_default().max(backoff::reconcile(failures, 0.5));
+        if Instant::now() + pause >= until {
+            return Err(error);
+        }
+        step::say(&format!("{error}; again in {}s", pause.as_secs()));
+        tokio::time::sleep(pause).await;
+    }
+}

@@ -1,0 +1,193 @@
+//! The few things that we ask of the API server, each through [`Calls`].
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use futures::AsyncReadExt;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{Node, Pod, Secret};
+use kube::api::{Api, DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Client, Resource, ResourceExt};
+use mainstay_crds::names;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::call::{CallError, Calls};
+
+/// Lines of a log that are asked for: its tail is much shorter.
+const LOG_LINES: i64 = 200;
+
+/// Most bytes of a log that are read. The runtime cuts a line at 16 KiB, so this holds [`LOG_LINES`] of the longest.
+const LOG_BYTES: u64 = 4 << 20;
+
+/// Kinds of ours and of Kubernetes that live in a namespace.
+pub trait Namespaced: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Serialize {}
+impl<K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Serialize> Namespaced for K {}
+
+/// The API server.
+#[derive(Clone)]
+pub struct Cluster {
+    client: Client,
+    calls: Calls,
+    recorder: Recorder,
+}
+
+impl Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Cluster")
+    }
+}
+
+impl Cluster {
+    /// Speaks as field manager and event source `mainstay`.
+    pub fn new(client: Client, calls: Calls) -> Self {
+        let reporter = Reporter { controller: names::MANAGER.to_owned(), instance: None };
+        Self { recorder: Recorder::new(client.clone(), reporter), client, calls }
+    }
+
+    /// An API for a namespace.
+    pub fn api<K: Namespaced>(&self, namespace: &str) -> Api<K> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// An API for all namespaces, for watches.
+    pub fn everywhere<K: Namespaced>(&self) -> Api<K> {
+        Api::all(self.client.clone())
+    }
+
+    /// An object, or `None` where there is none.
+    ///
+    /// # Errors
+    /// Where the API server does not answer or refuses.
+    pub async fn get<K: Namespaced>(&self, namespace: &str, name: &str) -> Result<Option<K>, CallError> {
+        self.calls.cluster("api.get", self.api(namespace).get_opt(name)).await
+    }
+
+    /// The data of a Secret, or `None` where there is none.
+    ///
+    /// # Errors
+    /// Where the API server does not answer or refuses.
+    pub async fn secret(&self, namespace: &str, name: &str) -> Result<Option<BTreeMap<String, Vec<u8>>>, CallError> {
+        let secret: Option<Secret> = self.calls.cluster("api.get_secret", self.api(namespace).get_opt(name)).await?;
+        Ok(secret.map(|secret| secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect()))
+    }
+
+    /// Creates an object; `None` where one of that name is there already.
+    ///
+    /// # Errors
+    /// Where the API server does not answer or refuses.
+    pub async fn create<K: Namespaced>(&self, namespace: &str, object: &K) -> Result<Option<K>, CallError> {
+        match self.calls.cluster("api.create", self.api(namespace).create(&PostParams::default(), object)).await {
+            Ok(created) => Ok(Some(created)),
+            Err(error) if error.is_conflict() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes exactly this object (by its UID), with its children in the background. It is fine if it is gone.
+    ///
+    /// # Errors
+    /// Where the API server does not answer or refuses.
+    pub async fn delete<K: Namespaced>(&self, object: &K) -> Result<(), CallError> {
+        let params =
+            DeleteParams { preconditions: Some(Preconditions { uid: object.uid(), resource_version: None }), ..DeleteParams::background() };
+        let api: Api<K> = self.api(&object.namespace().unwrap_or_default());
+        match self.calls.cluster("api.delete", api.delete(&object.name_any(), &params)).await {
+            Err(error) if !error.is_not_found() && !error.is_conflict() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Replaces our part of the status by server-side apply. It is fine if the object is gone.
+    ///
+    /// # Errors
+    /// Where the API server does not answer or refuses.
+    pub async fn apply_status<K: Namespaced>(&self, object: &K, status: &impl Serialize) -> Result<(), CallError> {
+        // The UID makes sure that a status never lands on a later object of the same name.
+        let patch = json!({
+            "apiVersion": K::api_version(&()), "kind": K::kind(&()),
+            "metadata": {"name": object.name_any(), "uid": object.uid()},
+            "status": status,
+        });
+        let api: Api<K> = self.api(&object.namespace().unwrap_or_default());
+        let params = PatchParams::apply(names::MANAGER).force();
+        match self.calls.cluster("api.apply_status", api.patch_status(&object.name_any(), &params, &Patch::Apply(patch))).await {
+            Err(error) if !error.is_not_found() && !error.is_conflict() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Adds an owner to an object that has none.
+    ///
+    /// # Errors
+    /// Where the API server does not answer or refuses.
+    pub async fn adopt<K: Namespaced>(
+        &self,
+        object: &K,
+        owner: &k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference,
+    ) -> Result<(), CallError> {
+        let patch = json!({"metadata": {"uid": object.uid(), "ownerReferences": [owner]}});
+        let api: Api<K> = self.api(&object.namespace().unwrap_or_default());
+        self.calls.cluster("api.adopt", api.patch(&object.name_any(), &PatchParams::default(), &Patch::Merge(patch))).await.map(drop)
+    }
+
+    /// The pod of a Job, the newest where there are several.
+    ///
+    /// # Errors
+    /// Where the API server does not answer or refuses.
+    pub async fn pod_of(&self, job: &Job) -> Result<Option<Pod>, CallError> {
+        let api: Api<Pod> = self.api(&job.namespace().unwrap_or_default());
+        let params = ListParams::default().labels(&format!("batch.kubernetes.io/controller-uid={}", job.uid().unwrap_or_default()));
+        let pods = self.calls.cluster("api.list_pods", api.list(&params)).await?;
+        Ok(pods.items.into_iter().max_by_key(|pod| pod.creation_timestamp()))
+    }
+
+    /// All nodes.
+    ///
+    /// # Errors
+    /// Where the API server does not answer or refuses.
+    pub async fn nodes(&self) -> Result<Vec<Node>, CallError> {
+        let api: Api<Node> = Api::all(self.client.clone());
+        Ok(self.calls.cluster("api.list_nodes", api.list(&ListParams::default())).await?.items)
+    }
+
+    /// The end of a container's log; empty where there is none (any more).
+    ///
+    /// # Errors
+    /// Where the API server does not answer.
+    pub async fn log(&self, pod: &Pod, container: &str) -> Result<String, CallError> {
+        let api: Api<Pod> = self.api(&pod.namespace().unwrap_or_default());
+        let params = LogParams { container: Some(container.to_owned()), tail_lines: Some(LOG_LINES), ..LogParams::default() };
+        let name = pod.name_any();
+        let read = async {
+            let mut bytes = Vec::new();
+            let stream = match api.log_stream(&name, &params).await {
+                // The container never ran, or the pod is gone.
+                Err(kube::Error::Api(status)) if status.code == 400 || status.code == 404 => return Ok(bytes),
+                other => other?,
+            };
+            stream.take(LOG_BYTES).read_to_end(&mut bytes).await.map_err(kube::Error::ReadEvents)?;
+            Ok(bytes)
+        };
+        let bytes = self.calls.cluster("api.log", read).await?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Tells the story of an object. An event that cannot be written is not worth failing for: the status says the same.
+    pub async fn event<K: Namespaced>(&self, object: &K, warning: bool, reason: &str, action: &str, note: &str) {
+        let note: String = note.chars().take(1000).collect();
+        let event = Event {
+            type_: if warning { EventType::Warning } else { EventType::Normal },
+            reason: reason.to_owned(),
+            note: Some(note),
+            action: action.to_owned(),
+            secondary: None,
+        };
+        if let Err(error) = self.calls.cluster("api.event", self.recorder.publish(&event, &object.object_ref(&()))).await {
+            tracing::warn!(%error, reason, "event not written");
+        }
+    }
+}

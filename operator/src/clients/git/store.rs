@@ -1,0 +1,220 @@
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use git2::{ErrorCode, Oid, Repository};
+
+use super::auth::Remote;
+use super::error::GitError;
+use super::fetch::{self, Synced};
+use super::index::{Index, Watch};
+use super::listing::{self, Container, Listing};
+
+/// Key in a clone's configuration: the URL that it was made from.
+const URL: &str = "mainstay.url";
+
+/// Packs after which a clone is made anew: each fetch brings one, and libgit2 does not collect them.
+const MAX_PACKS: usize = 400;
+
+/// The clones, one for each SourceRepository, and what is known of them. A clone may vanish or break at any time: it is made again.
+#[derive(Clone)]
+pub struct Store {
+    root: PathBuf,
+    deadline: Duration,
+    clones: Arc<Mutex<HashMap<String, Arc<Mutex<Local>>>>>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("root", &self.root).finish_non_exhaustive()
+    }
+}
+
+/// One clone while the program runs.
+#[derive(Default)]
+struct Local {
+    repository: Option<Repository>,
+    index: Index,
+}
+
+impl Store {
+    /// Clones below `root`, which may be empty. A fetch takes `deadline` at most.
+    pub fn new(root: PathBuf, deadline: Duration) -> Self {
+        Self { root, deadline, clones: Arc::default() }
+    }
+
+    /// Fetches all heads; clones where there is no clone, and again where it is damaged or was made from another URL.
+    ///
+    /// # Errors
+    /// What the server or the disk says.
+    pub async fn sync(&self, key: &str, remote: &Remote) -> Result<Synced, GitError> {
+        let (path, remote, deadline) = (self.root.join(key), remote.clone(), self.deadline);
+        self.blocking(key, move |clone| {
+            let fresh = |clone: &mut Local| -> Result<Synced, GitError> {
+                *clone = Local::default();
+                let disk = |error: std::io::Error| GitError::Disk(error.to_string());
+                if path.exists() {
+                    fs::remove_dir_all(&path).map_err(disk)?;
+                }
+                fs::create_dir_all(&path).map_err(disk)?;
+                let repository = Repository::init_bare(&path).map_err(|error| GitError::Disk(error.message().to_owned()))?;
+                repository
+                    .config()
+                    .and_then(|mut config| config.set_str(URL, &remote.url))
+                    .map_err(|error| GitError::Disk(error.message().to_owned()))?;
+                let synced = fetch::heads(&repository, &remote, deadline)?;
+                clone.repository = Some(repository);
+                Ok(synced)
+            };
+            if clone.repository.is_none() {
+                clone.repository = Repository::open_bare(&path).ok();
+            }
+            let same_url =
+                |repository: &Repository| repository.config().and_then(|mut c| c.snapshot()?.get_str(URL).map(|url| url == remote.url));
+            match clone.repository.take().filter(|repository| same_url(repository).unwrap_or(false) && packs(repository) <= MAX_PACKS) {
+                None => fresh(clone),
+                Some(repository) => match fetch::heads(&repository, &remote, deadline) {
+                    Err(GitError::Damaged(message)) => {
+                        tracing::warn!(message, "the clone is damaged and is made anew");
+                        fresh(clone)
+                    }
+                    result => {
+                        clone.repository = Some(repository);
+                        result
+                    }
+                },
+            }
+        })
+        .await
+    }
+
+    /// The commit that a branch, a full commit or the beginning of one (seven digits or more) names.
+    ///
+    /// # Errors
+    /// [`GitError::RefNotFound`] and [`GitError::RefAmbiguous`], or what reading the clone says.
+    pub async fn resolve(&self, key: &str, reference: &str) -> Result<String, GitError> {
+        let reference = reference.to_owned();
+        self.reading(key, move |repository, _| {
+            if let Ok(commit) = repository.refname_to_id(&format!("refs/heads/{reference}")) {
+                return Ok(commit.to_string());
+            }
+            let hex = reference.len() >= 7 && reference.bytes().all(|b| b.is_ascii_hexdigit());
+            let not_found = || GitError::RefNotFound { reference: reference.clone() };
+            if !hex {
+                return Err(not_found());
+            }
+            match repository.find_commit_by_prefix(&reference) {
+                Ok(commit) => Ok(commit.id().to_string()),
+                Err(error) if error.code() == ErrorCode::Ambiguous => Err(GitError::RefAmbiguous { reference: reference.clone() }),
+                Err(_) => Err(not_found()),
+            }
+        })
+        .await
+    }
+
+    /// The containers at a commit. Their touches are indexed in the same go: one pass serves all.
+    ///
+    /// # Errors
+    /// What reading the clone says.
+    pub async fn list(&self, key: &str, head: &str, containers_path: &str) -> Result<Listing, GitError> {
+        let (head, containers_path) = (oid(head)?, containers_path.to_owned());
+        self.reading(key, move |repository, index| {
+            let listing = listing::list(repository, head, &containers_path)?;
+            let watches: Vec<Watch> = listing.found.iter().map(|found| Watch { paths: vec![found.path.clone()] }).collect();
+            index.touches(repository, head, &watches)?;
+            Ok(listing)
+        })
+        .await
+    }
+
+    /// The touch of each watch on the line that ends at `head`.
+    ///
+    /// # Errors
+    /// What reading the clone says.
+    pub async fn touches(&self, key: &str, head: &str, watches: &[Watch]) -> Result<Vec<Option<String>>, GitError> {
+        let (head, watches) = (oid(head)?, watches.to_vec());
+        self.reading(key, move |repository, index| {
+            let touches = index.touches(repository, head, &watches)?;
+            Ok(touches.into_iter().map(|touch| touch.map(|commit| commit.to_string())).collect())
+        })
+        .await
+    }
+
+    /// The build files of a container at a commit.
+    ///
+    /// # Errors
+    /// What reading the clone says.
+    pub async fn container(&self, key: &str, commit: &str, path: &str) -> Result<Container, GitError> {
+        let (commit, path) = (oid(commit)?, path.to_owned());
+        self.reading(key, move |repository, _| listing::container(repository, commit, &path)).await
+    }
+
+    /// Whether a commit is `head` or an ancestor of it: the whole of main, not only its first-parent line.
+    ///
+    /// # Errors
+    /// What reading the clone says.
+    pub async fn is_on_main(&self, key: &str, head: &str, commit: &str) -> Result<bool, GitError> {
+        let (head, commit) = (oid(head)?, oid(commit)?);
+        self.reading(key, move |repository, _| Ok(head == commit || repository.graph_descendant_of(head, commit)?)).await
+    }
+
+    /// Removes the clones of repositories that are no more.
+    pub async fn retain(&self, keys: HashSet<String>) {
+        self.clones.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, _| keys.contains(key));
+        let root = self.root.clone();
+        let removed = tokio::task::spawn_blocking(move || {
+            for entry in fs::read_dir(root).into_iter().flatten().flatten() {
+                if !keys.contains(entry.file_name().to_string_lossy().as_ref()) {
+                    // What cannot be removed now is tried again the next time.
+                    let _ = fs::remove_dir_all(entry.path());
+                }
+            }
+        });
+        if let Err(error) = removed.await {
+            tracing::warn!(%error, "old clones not removed");
+        }
+    }
+
+    /// Reads a clone that is there. A damaged one is given up, so that the next fetch makes it anew.
+    async fn reading<T: Send + 'static>(
+        &self,
+        key: &str,
+        read: impl FnOnce(&Repository, &mut Index) -> Result<T, GitError> + Send + 'static,
+    ) -> Result<T, GitError> {
+        let path = self.root.join(key);
+        self.blocking(key, move |clone| {
+            let Some(repository) = &clone.repository else { return Err(GitError::NotCloned) };
+            let result = read(repository, &mut clone.index);
+            if let Err(GitError::Damaged(message)) = &result {
+                tracing::warn!(message, "the clone is damaged and is given up");
+                *clone = Local::default();
+                let _ = fs::remove_dir_all(&path);
+            }
+            result
+        })
+        .await
+    }
+
+    /// Runs on a thread for blocking work, one at a time for each clone.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        key: &str,
+        work: impl FnOnce(&mut Local) -> Result<T, GitError> + Send + 'static,
+    ) -> Result<T, GitError> {
+        let clone = self.clones.lock().unwrap_or_else(PoisonError::into_inner).entry(key.to_owned()).or_default().clone();
+        let done = tokio::task::spawn_blocking(move || work(&mut clone.lock().unwrap_or_else(PoisonError::into_inner))).await;
+        done.unwrap_or_else(|error| Err(GitError::Damaged(error.to_string())))
+    }
+}
+
+fn oid(commit: &str) -> Result<Oid, GitError> {
+    Oid::from_str(commit).map_err(|_| GitError::RefNotFound { reference: commit.to_owned() })
+}
+
+fn packs(repository: &Repository) -> usize {
+    fs::read_dir(repository.path().join("objects/pack")).map_or(0, |entries| {
+        entries.flatten().filter(|entry| entry.path().extension().is_some_and(|extension| extension == "pack")).count()
+    })
+}

@@ -1,0 +1,121 @@
+//! What a tag names: digest, labels, and the commit that the image was built from.
+
+use std::collections::BTreeMap;
+
+use oci_client::manifest::{
+    IMAGE_MANIFEST_LIST_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE, OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE, OciImageIndex,
+    OciImageManifest,
+};
+use reqwest::StatusCode;
+use reqwest::header::ACCEPT;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use super::client::{Registry, body, check};
+use super::error::RegistryError;
+
+/// The full commit that an image was built from (OCI image specification, pre-defined annotation keys).
+pub const REVISION: &str = "org.opencontainers.image.revision";
+
+const MAX_MANIFEST: usize = 4 << 20;
+const MAX_CONFIG: usize = 8 << 20;
+
+/// An image that a tag or digest names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Digest of the manifest or index, computed from its bytes.
+    pub digest: String,
+    /// Its media type.
+    pub media_type: String,
+    /// Commit it was built from, by annotation or label.
+    pub revision: Option<String>,
+    /// Labels of its configuration (of the first platform's, in an index).
+    pub labels: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct Configuration {
+    #[serde(default)]
+    config: Option<Inner>,
+}
+
+#[derive(Deserialize)]
+struct Inner {
+    #[serde(default, rename = "Labels")]
+    labels: Option<BTreeMap<String, String>>,
+}
+
+impl Registry {
+    /// The image of a tag or digest; `None` where there is none.
+    ///
+    /// # Errors
+    /// Where the registry does not answer, or what it answers is not an image.
+    pub async fn image(&self, repository: &str, reference: &str) -> Result<Option<Image>, RegistryError> {
+        let Some((digest, media_type, bytes)) = self.manifest(repository, reference).await? else { return Ok(None) };
+        let mut annotations = BTreeMap::new();
+        let mut manifest_bytes = bytes;
+        if matches!(media_type.as_str(), OCI_IMAGE_INDEX_MEDIA_TYPE | IMAGE_MANIFEST_LIST_MEDIA_TYPE) {
+            let index: OciImageIndex = self.parse(repository, &manifest_bytes)?;
+            annotations = index.annotations.unwrap_or_default();
+            let Some(first) = index.manifests.first() else {
+                return Ok(Some(Image { digest, media_type, revision: annotations.get(REVISION).cloned(), labels: BTreeMap::new() }));
+            };
+            let child = self.manifest(repository, &first.digest).await?;
+            manifest_bytes =
+                child.ok_or_else(|| self.invalid(repository, format!("the index names {}, which is not there", first.digest)))?.2;
+        }
+        let manifest: OciImageManifest = self.parse(repository, &manifest_bytes)?;
+        let config = self.blob(repository, &manifest.config.digest, MAX_CONFIG).await?;
+        let config: Configuration = self.parse(repository, &config)?;
+        let labels = config.config.and_then(|inner| inner.labels).unwrap_or_default();
+        let own = manifest.annotations.unwrap_or_default();
+        let revision = annotations.get(REVISION).or_else(|| own.get(REVISION)).or_else(|| labels.get(REVISION)).cloned();
+        Ok(Some(Image { digest, media_type, revision, labels }))
+    }
+
+    /// Digest, media type and bytes of a manifest. A digest in a header is not believed (note crates, section 2).
+    async fn manifest(&self, repository: &str, reference: &str) -> Result<Option<(String, String, Vec<u8>)>, RegistryError> {
+        let what = self.what(repository);
+        let url = format!("{}/v2/{repository}/manifests/{reference}", self.base());
+        let accept =
+            [OCI_IMAGE_MEDIA_TYPE, OCI_IMAGE_INDEX_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE, IMAGE_MANIFEST_LIST_MEDIA_TYPE].join(", ");
+        let response = self.send(repository, "pull", |http| Ok(http.get(&url).header(ACCEPT, &accept))).await?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        let bytes = body(&what, check(&what, response).await?, MAX_MANIFEST).await?;
+        let digest = digest(&bytes);
+        if reference.starts_with("sha256:") && reference != digest {
+            return Err(self.invalid(repository, format!("the manifest {reference} has the digest {digest}")));
+        }
+        let value: serde_json::Value = self.parse(repository, &bytes)?;
+        let said = value.get("mediaType").and_then(serde_json::Value::as_str);
+        let media_type = said.unwrap_or(if value.get("manifests").is_some() { OCI_IMAGE_INDEX_MEDIA_TYPE } else { OCI_IMAGE_MEDIA_TYPE });
+        Ok(Some((digest, media_type.to_owned(), bytes)))
+    }
+
+    /// The bytes of a blob, checked against its digest.
+    async fn blob(&self, repository: &str, wanted: &str, limit: usize) -> Result<Vec<u8>, RegistryError> {
+        let what = self.what(repository);
+        let url = format!("{}/v2/{repository}/blobs/{wanted}", self.base());
+        let response = self.send(repository, "pull", |http| Ok(http.get(&url))).await?;
+        let bytes = body(&what, check(&what, response).await?, limit).await?;
+        if digest(&bytes) != wanted {
+            return Err(self.invalid(repository, format!("the blob {wanted} has the digest {}", digest(&bytes))));
+        }
+        Ok(bytes)
+    }
+
+    fn parse<T: serde::de::DeserializeOwned>(&self, repository: &str, bytes: &[u8]) -> Result<T, RegistryError> {
+        serde_json::from_slice(bytes).map_err(|error| self.invalid(repository, error.to_string()))
+    }
+
+    fn invalid(&self, repository: &str, message: String) -> RegistryError {
+        RegistryError::ResponseInvalid { what: self.what(repository), message }
+    }
+}
+
+/// `sha256:` and the hash of the bytes.
+pub(super) fn digest(bytes: &[u8]) -> String {
+    format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
+}

@@ -1,0 +1,208 @@
+//! Settings of the operator: one YAML file that the chart mounts. Unknown fields are errors, so that a typing mistake is not a default.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{ResourceRequirements, Toleration};
+use mainstay_crds::Engine;
+use serde::Deserialize;
+
+use crate::domain::duration;
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {path}")]
+    Read {
+        /// Which file.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not what we expect.
+    #[error("the configuration {path} is not valid: {message}")]
+    Parse {
+        /// Which file.
+        path: String,
+        /// Field and remedy.
+        message: String,
+    },
+}
+
+/// Settings of the operator.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Config {
+    /// How often a SourceRepository that does not say looks for commits.
+    #[serde(default = "Config::default_interval", deserialize_with = "readable")]
+    pub interval: Duration,
+    /// How often an object at rest is looked at again, so that an image deleted from the registry is noticed.
+    #[serde(default = "Config::default_resync", deserialize_with = "readable")]
+    pub resync: Duration,
+    /// Longest time for one call to the outside (API, Git, registry).
+    #[serde(default = "Config::default_call_deadline", deserialize_with = "readable")]
+    pub call_deadline: Duration,
+    /// The `source` and `push` steps of a build pod.
+    pub steps: StepConfig,
+    /// The volume that the three steps share.
+    #[serde(default)]
+    pub workspace: Volume,
+    /// The engines.
+    pub engines: Engines,
+    /// Registries that base images come from without TLS, as `host:port`.
+    #[serde(default, rename = "plainHTTPRegistries")]
+    pub plain_http_registries: Vec<String>,
+    /// Environment of every build step, such as proxies. No secrets: Jobs can be read by many.
+    #[serde(default)]
+    pub build_environment: BTreeMap<String, String>,
+    /// Secrets of the build's namespace for pulling the images of the steps and engines.
+    #[serde(default)]
+    pub image_pull_secrets: Vec<String>,
+}
+
+/// Our own steps in a build pod.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StepConfig {
+    /// Image with the `mainstay` program.
+    pub image: String,
+    /// Pull policy of that image.
+    #[serde(default)]
+    pub image_pull_policy: Option<String>,
+    /// Resources of each step.
+    #[serde(default)]
+    pub resources: Option<ResourceRequirements>,
+}
+
+/// A scratch volume.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Volume {
+    /// Most that may lie on it, such as `10Gi`.
+    #[serde(default)]
+    pub size_limit: Option<String>,
+    /// `Memory` keeps it in RAM; default: the node's disk.
+    #[serde(default)]
+    pub medium: Option<String>,
+}
+
+/// Settings per engine. An engine without settings is not used.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Engines {
+    /// Daemonless BuildKit in a pod user namespace.
+    #[serde(default)]
+    pub buildkit: Option<EngineConfig>,
+    /// The maintained fork of kaniko.
+    #[serde(default)]
+    pub kaniko: Option<EngineConfig>,
+    /// `nix-build`.
+    #[serde(default)]
+    pub nix: Option<EngineConfig>,
+}
+
+/// Settings of one engine.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EngineConfig {
+    /// Image of the build step.
+    pub image: String,
+    /// Pull policy of that image.
+    #[serde(default)]
+    pub image_pull_policy: Option<String>,
+    /// Resources of the build step.
+    #[serde(default)]
+    pub resources: Option<ResourceRequirements>,
+    /// Labels a node must have.
+    #[serde(default)]
+    pub node_selector: BTreeMap<String, String>,
+    /// Taints that the pod tolerates.
+    #[serde(default)]
+    pub tolerations: Vec<Toleration>,
+    /// Longest time for one build, from the start of its pod.
+    #[serde(default = "EngineConfig::default_deadline", deserialize_with = "readable")]
+    pub deadline: Duration,
+    /// Further environment of the build step.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+}
+
+impl Config {
+    fn default_interval() -> Duration {
+        Duration::from_secs(60)
+    }
+
+    fn default_resync() -> Duration {
+        Duration::from_secs(600)
+    }
+
+    fn default_call_deadline() -> Duration {
+        Duration::from_secs(60)
+    }
+
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// Where it cannot be read or is not valid.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: name.clone(), source })?;
+        Self::parse(&text).map_err(|message| ConfigError::Parse { path: name, message })
+    }
+
+    /// Reads the text of the file.
+    ///
+    /// # Errors
+    /// Words that name the field.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        serde_saphyr::from_str(text).map_err(|error| error.to_string())
+    }
+
+    /// Settings of an engine, where it is used; `auto` is none.
+    pub fn engine(&self, engine: Engine) -> Option<&EngineConfig> {
+        match engine {
+            Engine::Auto => None,
+            Engine::Buildkit => self.engines.buildkit.as_ref(),
+            Engine::Kaniko => self.engines.kaniko.as_ref(),
+            Engine::Nix => self.engines.nix.as_ref(),
+        }
+    }
+}
+
+impl EngineConfig {
+    fn default_deadline() -> Duration {
+        Duration::from_secs(3600)
+    }
+}
+
+fn readable<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    duration::parse(&text).ok_or_else(|| serde::de::Error::custom(format!("{text:?} is not a duration such as 60s or 1h30m")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The smallest file that is valid.
+    const SMALLEST: &str = "{steps: {image: r/m:1}, engines: {nix: {image: r/n:1}}}";
+
+    #[test]
+    fn the_smallest_file_has_sane_defaults() {
+        let config = Config::parse(SMALLEST).unwrap();
+        assert_eq!((config.interval.as_secs(), config.resync.as_secs()), (60, 600));
+        assert_eq!(config.engine(Engine::Nix).unwrap().deadline.as_secs(), 3600);
+        assert!(config.engine(Engine::Auto).is_none() && config.engine(Engine::Kaniko).is_none());
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let unknown = Config::parse(&SMALLEST.replacen('{', "{intervall: 5s, ", 1)).unwrap_err();
+        assert!(unknown.contains("intervall"), "{unknown}");
+        let words = Config::parse(&SMALLEST.replacen('{', "{interval: often, ", 1)).unwrap_err();
+        assert!(words.contains("often"), "{words}");
+    }
+}

@@ -1,0 +1,395 @@
+//! What to do for a ContainerImage, decided from what was observed. Pure.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+use mainstay_crds::{
+    ContainerImage, Engine, ImageBuild, ImageBuildStatus, LastFailure, ResolvedImage, Trigger, Variant, VariantStatus, names,
+};
+
+use super::child;
+use crate::domain::backoff;
+use crate::domain::build::{Key, short};
+use crate::domain::condition::{self, State, Verdict};
+
+/// Builds kept where spec.retention does not say.
+const KEPT: i32 = 3;
+
+/// Everything that was observed.
+pub(super) struct Observed<'a> {
+    pub(super) image: &'a ContainerImage,
+    pub(super) resolved: &'a ResolvedImage,
+    /// The touch, 40 hex digits.
+    pub(super) touch: &'a str,
+    pub(super) variants: Vec<Wanted>,
+    /// All ImageBuilds of this image.
+    pub(super) builds: &'a [Arc<ImageBuild>],
+    pub(super) now: Timestamp,
+}
+
+/// One variant at the touch.
+pub(super) struct Wanted {
+    pub(super) variant: Variant,
+    pub(super) version: Result<Tagged, Refusal>,
+}
+
+/// Version and tag at the touch, and what the registry says of the tag.
+pub(super) struct Tagged {
+    pub(super) version: String,
+    pub(super) tag: String,
+    pub(super) found: Found,
+}
+
+/// What the registry says of a tag.
+pub(super) enum Found {
+    /// It is not there.
+    Absent,
+    /// It is there, made from this commit where it says so.
+    Present { digest: String, revision: Option<String> },
+    /// Not known.
+    Unknown(Refusal),
+}
+
+/// Why something cannot be had.
+#[derive(Debug, Clone)]
+pub(super) struct Refusal {
+    pub(super) reason: String,
+    pub(super) message: String,
+    pub(super) transient: bool,
+}
+
+/// A thing to do.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Make this ImageBuild.
+    Create(Box<ImageBuild>),
+    /// Remove this one: enough newer ones are kept.
+    Delete(Arc<ImageBuild>),
+}
+
+/// What comes out.
+pub(super) struct Outcome {
+    pub(super) steps: Vec<Step>,
+    pub(super) variants: Vec<VariantStatus>,
+    pub(super) verdict: Verdict,
+    /// When to look again even if nothing happens.
+    pub(super) look_again: Option<Duration>,
+}
+
+/// How one variant stands.
+struct Standing {
+    status: VariantStatus,
+    verdict: Verdict,
+    step: Option<Step>,
+    look_again: Option<Duration>,
+}
+
+/// Decides.
+pub(super) fn plan(observed: &Observed<'_>) -> Outcome {
+    let standings: Vec<Standing> = observed.variants.iter().map(|wanted| variant(observed, wanted)).collect();
+    let verdict = summary(observed, &standings);
+    let look_again = standings.iter().filter_map(|s| s.look_again).min();
+    let mut steps: Vec<Step> = Vec::new();
+    let mut variants = Vec::new();
+    for standing in standings {
+        steps.extend(standing.step);
+        variants.push(standing.status);
+    }
+    steps.extend(expired(observed).into_iter().map(Step::Delete));
+    Outcome { steps, variants, verdict, look_again }
+}
+
+fn variant(observed: &Observed<'_>, wanted: &Wanted) -> Standing {
+    let previous = previous(observed.image, wanted.variant);
+    let mut status = VariantStatus {
+        variant: wanted.variant,
+        reason: String::new(),
+        version: None,
+        commit: Some(observed.touch.to_owned()),
+        tag: None,
+        digest: None,
+        built_at: None,
+        duration: None,
+        build: None,
+        last_good_tag: last_good(previous),
+        last_failure: None,
+    };
+    let tagged = match &wanted.version {
+        Ok(tagged) => tagged,
+        Err(refusal) => {
+            status.reason.clone_from(&refusal.reason);
+            return Standing { verdict: refused(wanted.variant, refusal, &status), status, step: None, look_again: None };
+        }
+    };
+    status.version = Some(tagged.version.clone());
+    status.tag = Some(tagged.tag.clone());
+    match &tagged.found {
+        Found::Present { digest, revision } if revision.as_deref() == Some(observed.touch) => {
+            let build = finished(observed, wanted.variant, &tagged.tag);
+            status.build = build.map(|b| b.name_any()).or_else(|| previous.and_then(|p| p.build.clone()));
+            status.built_at =
+                build.and_then(|b| b.status.as_ref()?.completed_at.clone()).or_else(|| same_tag(previous, &tagged.tag)?.built_at.clone());
+            status.duration =
+                build.and_then(|b| b.status.as_ref()?.duration.clone()).or_else(|| same_tag(previous, &tagged.tag)?.duration.clone());
+            status.digest = Some(digest.clone());
+            status.last_good_tag = None;
+            good(status, &tagged.tag)
+        }
+        Found::Present { digest, revision } => {
+            let other = revision.as_deref().map_or("no commit at all".to_owned(), |commit| format!("commit {commit}"));
+            let refusal = Refusal {
+                reason: "TagConflict".to_owned(),
+                message: format!(
+                    "tag {} is in the registry already and names {other} (digest {digest}). Tags are never moved: raise the version, or delete that tag in the registry",
+                    tagged.tag
+                ),
+                transient: false,
+            };
+            status.reason.clone_from(&refusal.reason);
+            Standing { verdict: refused(wanted.variant, &refusal, &status), status, step: None, look_again: None }
+        }
+        Found::Unknown(refusal) => {
+            // What was known of this tag stays known: the registry is silent, the image is not gone.
+            if let Some(known) = same_tag(previous, &tagged.tag) {
+                status.digest.clone_from(&known.digest);
+                status.built_at.clone_from(&known.built_at);
+                status.duration.clone_from(&known.duration);
+                status.build.clone_from(&known.build);
+            }
+            status.reason.clone_from(&refusal.reason);
+            Standing { verdict: refused(wanted.variant, refusal, &status), status, step: None, look_again: None }
+        }
+        Found::Absent => missing(observed, wanted.variant, tagged, status),
+    }
+}
+
+/// The registry does not have the tag: a build runs, failed, or must be made.
+fn missing(observed: &Observed<'_>, variant: Variant, tagged: &Tagged, mut status: VariantStatus) -> Standing {
+    let rebuild = observed.image.annotations().get(names::REBUILD_AT).map(String::as_str);
+    let name = observed.image.name_any();
+    let key = Key {
+        name: &name,
+        image: &observed.resolved.image,
+        path: &observed.resolved.path,
+        commit: observed.touch,
+        variant,
+        settings: observed.image.spec.build.as_ref(),
+        rebuild,
+    };
+    if let Some(running) = observed.builds.iter().find(|build| is_running(build) && builds_this(build, variant, observed.touch)) {
+        return in_progress(status, running);
+    }
+    let family = key.family();
+    let newest = observed.builds.iter().filter(|build| child::family(build) == Some(&family)).max_by_key(|build| child::attempt(build));
+    let Some(last) = newest else {
+        let trigger = if rebuild.is_some() && rebuild != handled_rebuild(observed.image) { Trigger::Rebuild } else { Trigger::Commit };
+        return create(observed, &key, 0, trigger, status, &tagged.tag);
+    };
+    let attempt = child::attempt(last);
+    let state = last.status.clone().unwrap_or_default();
+    let (reason, message, transient) = failure(&state);
+    status.build = Some(last.name_any());
+    status.reason.clone_from(&reason);
+    status.last_failure =
+        Some(LastFailure { build: last.name_any(), reason: reason.clone(), message: message.clone(), log_tail: state.log_tail.clone() });
+    let stays = status.last_good_tag.as_deref().map_or_else(String::new, |tag| format!(" Last good image {tag} stays."));
+    if !transient {
+        let text = format!(
+            "{} failed: {message}.{stays} A new commit, a change of spec.build or the annotation {} makes a new build",
+            last.name_any(),
+            names::REBUILD_AT
+        );
+        return Standing { status, verdict: Verdict::new(State::Stuck, "BuildFailed", text), step: None, look_again: None };
+    }
+    let pause = backoff::build(attempt);
+    let ended = state.completed_at.as_ref().map_or(observed.now, |time| time.0);
+    let waited = Duration::try_from(observed.now.duration_since(ended)).unwrap_or_default();
+    if waited >= pause {
+        return create(observed, &key, attempt.saturating_add(1), Trigger::Retry, status, &tagged.tag);
+    }
+    let at = ended.checked_add(k8s_openapi::jiff::SignedDuration::try_from(pause).unwrap_or_default()).unwrap_or(ended);
+    let text = format!("{} failed: {message}.{stays} It is tried again at {}", last.name_any(), at.strftime("%H:%M:%S UTC"));
+    Standing {
+        status,
+        verdict: Verdict::new(State::Retrying, "BuildFailed", text),
+        step: None,
+        look_again: Some(pause.saturating_sub(waited)),
+    }
+}
+
+fn create(observed: &Observed<'_>, key: &Key<'_>, attempt: u32, trigger: Trigger, mut status: VariantStatus, tag: &str) -> Standing {
+    if observed.image.spec.suspend == Some(true) {
+        "Suspended".clone_into(&mut status.reason);
+        let text = format!("{tag} is not in the registry, and spec.suspend keeps it from being built");
+        return Standing { status, verdict: Verdict::new(State::Working, "Suspended", text), step: None, look_again: None };
+    }
+    let build = child::build(observed.image, key, attempt, trigger);
+    let name = build.name_any();
+    "Building".clone_into(&mut status.reason);
+    status.build = Some(name.clone());
+    let verdict = Verdict::new(State::Working, "Building", format!("building {tag} ({name})"));
+    Standing { status, verdict, step: Some(Step::Create(Box::new(build))), look_again: None }
+}
+
+fn in_progress(mut status: VariantStatus, build: &ImageBuild) -> Standing {
+    let said = build.status.as_ref().and_then(|s| condition::find(&s.conditions, "Succeeded"));
+    let reason = said.map_or("BuildQueued", |c| c.reason.as_str());
+    let detail = said.map_or("the build has not begun", |c| c.message.as_str());
+    reason.clone_into(&mut status.reason);
+    status.build = Some(build.name_any());
+    let tag = status.tag.clone().unwrap_or_default();
+    let verdict = Verdict::new(State::Working, "Building", format!("building {tag} ({}): {detail}", build.name_any()));
+    Standing { status, verdict, step: None, look_again: None }
+}
+
+fn good(mut status: VariantStatus, tag: &str) -> Standing {
+    "UpToDate".clone_into(&mut status.reason);
+    Standing { status, verdict: Verdict::new(State::Good, "UpToDate", format!("{tag} is in the registry")), step: None, look_again: None }
+}
+
+fn refused(variant: Variant, refusal: &Refusal, status: &VariantStatus) -> Verdict {
+    let state = if refusal.transient { State::Retrying } else { State::Stuck };
+    let stays = status.last_good_tag.as_deref().map_or_else(String::new, |tag| format!(". Last good image {tag} stays"));
+    Verdict::new(state, refusal.reason.clone(), format!("{variant}: {}{stays}", refusal.message))
+}
+
+/// The worst variant speaks for the image; where all are well, they are named together.
+fn summary(observed: &Observed<'_>, standings: &[Standing]) -> Verdict {
+    let rank = |standing: &&Standing| match standing.verdict.state {
+        State::Stuck => 3,
+        State::Retrying => 2,
+        State::Working => 1,
+        State::Good => 0,
+    };
+    match standings.iter().max_by_key(rank) {
+        Some(worst) if worst.verdict.state != State::Good => worst.verdict.clone(),
+        Some(_) => {
+            let tags: Vec<&str> = standings.iter().filter_map(|s| s.status.tag.as_deref()).collect();
+            let text = format!("{} in the registry, built from {} on main", tags.join(" and "), short(observed.touch));
+            Verdict::new(State::Good, "UpToDate", text)
+        }
+        None => Verdict::new(
+            State::Stuck,
+            "NoBuildFile",
+            format!(
+                "{} has no file for the variants in spec.variants: add a Dockerfile or default.nix, or change spec.variants",
+                observed.resolved.path
+            ),
+        ),
+    }
+}
+
+fn previous(image: &ContainerImage, variant: Variant) -> Option<&VariantStatus> {
+    image.status.as_ref()?.variants.iter().find(|status| status.variant == variant)
+}
+
+fn same_tag<'a>(previous: Option<&'a VariantStatus>, tag: &str) -> Option<&'a VariantStatus> {
+    previous.filter(|status| status.tag.as_deref() == Some(tag))
+}
+
+fn last_good(previous: Option<&VariantStatus>) -> Option<String> {
+    let previous = previous?;
+    if previous.digest.is_some() { previous.tag.clone() } else { previous.last_good_tag.clone() }
+}
+
+fn handled_rebuild(image: &ContainerImage) -> Option<&str> {
+    image.status.as_ref()?.last_handled_rebuild_at.as_deref()
+}
+
+/// Reason, message and whether it may pass, of an ended build whose tag is not in the registry.
+fn failure(state: &ImageBuildStatus) -> (String, String, bool) {
+    let said = condition::find(&state.conditions, "Succeeded");
+    match said {
+        Some(condition) if condition.status == "False" => {
+            (condition.reason.clone(), condition.message.trim_end_matches('.').to_owned(), state.transient.unwrap_or(false))
+        }
+        _ => ("TagMissing".to_owned(), "the tag was pushed and is no longer in the registry".to_owned(), true),
+    }
+}
+
+/// Whether a build has yet to end.
+pub(super) fn is_running(build: &ImageBuild) -> bool {
+    build.status.as_ref().is_none_or(|status| status.completed_at.is_none())
+}
+
+fn builds_this(build: &ImageBuild, variant: Variant, commit: &str) -> bool {
+    let status = build.status.as_ref();
+    let at = status.and_then(|s| s.commit.as_deref()).or(build.spec.commit.as_deref());
+    let of = status.and_then(|s| s.variant).or(build.spec.variant);
+    at == Some(commit) && of == Some(variant)
+}
+
+fn finished<'a>(observed: &'a Observed<'_>, variant: Variant, tag: &str) -> Option<&'a Arc<ImageBuild>> {
+    observed
+        .builds
+        .iter()
+        .filter(|build| pushed(build) && build.status.as_ref().is_some_and(|s| s.variant == Some(variant) && s.tag.as_deref() == Some(tag)))
+        .min_by_key(|b| ended(b))
+}
+
+fn pushed(build: &ImageBuild) -> bool {
+    build.status.as_ref().is_some_and(|status| condition::is_true(&status.conditions, "Succeeded"))
+}
+
+fn ended(build: &ImageBuild) -> Option<Time> {
+    build.status.as_ref()?.completed_at.clone()
+}
+
+/// Finished builds of ours beyond what is kept, per variant and outcome. What a person made is a person's to remove.
+fn expired(observed: &Observed<'_>) -> Vec<Arc<ImageBuild>> {
+    let retention = observed.image.spec.retention.clone().unwrap_or_default();
+    let keep = |limit: Option<i32>| usize::try_from(limit.unwrap_or(KEPT)).unwrap_or(1).max(1);
+    let mut gone = Vec::new();
+    for variant in Variant::ALL {
+        for (good, limit) in [(true, keep(retention.successful)), (false, keep(retention.failed))] {
+            let mut ended_builds: Vec<_> = observed
+                .builds
+                .iter()
+                .filter(|build| {
+                    child::family(build).is_some() && build.spec.variant == Some(variant) && !is_running(build) && pushed(build) == good
+                })
+                .collect();
+            ended_builds.sort_by_key(|build| std::cmp::Reverse(ended(build)));
+            gone.extend(ended_builds.into_iter().skip(limit).cloned());
+        }
+    }
+    gone
+}
+
+/// The columns `LATEST` and `BUILT`: the newest confirmed tag, and how many variants there are besides.
+pub(super) fn latest(variants: &[VariantStatus]) -> (Option<String>, Option<Time>) {
+    let newest = variants.iter().filter(|v| v.digest.is_some()).max_by_key(|v| v.built_at.clone());
+    let Some(newest) = newest else {
+        return (variants.iter().find_map(|v| v.last_good_tag.clone()), None);
+    };
+    let others = variants.len() - 1;
+    let tag = newest.tag.clone().unwrap_or_default();
+    let text = match others {
+        0 => tag,
+        1 => format!("{tag} (+1 variant)"),
+        n => format!("{tag} (+{n} variants)"),
+    };
+    (Some(text), newest.built_at.clone())
+}
+
+/// The column `ENGINES`: what built or builds the variants.
+pub(super) fn engines(builds: &[Arc<ImageBuild>], variants: &[VariantStatus]) -> Option<String> {
+    let mut all: Vec<&str> = variants
+        .iter()
+        .filter_map(|variant| {
+            let name = variant.build.as_deref()?;
+            let build = builds.iter().find(|build| build.name_any() == name)?;
+            build.status.as_ref()?.engine.map(Engine::as_str)
+        })
+        .collect();
+    all.sort_unstable();
+    all.dedup();
+    (!all.is_empty()).then(|| all.join(","))
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

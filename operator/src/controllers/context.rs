@@ -1,0 +1,136 @@
+//! What every reconcile is given.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use kube::runtime::controller::Action;
+use kube::runtime::reflector::Store;
+use mainstay_crds::{ContainerImage, ImageBuild, SourceRepository};
+
+use super::problem::Problem;
+use crate::clients::call::Calls;
+use crate::clients::cluster::Cluster;
+use crate::clients::git;
+use crate::clients::registry::Registry;
+use crate::config::Config;
+use crate::domain::backoff;
+use crate::error::Class;
+use crate::metrics::Metrics;
+
+/// The world as the controllers see it. The stores are caches of the API server; nothing here is needed after a crash.
+pub struct Context {
+    /// Settings of the operator.
+    pub config: Config,
+    /// The API server.
+    pub cluster: Cluster,
+    /// The layer for calls to the outside.
+    pub calls: Calls,
+    /// The clones.
+    pub git: git::Store,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// All SourceRepositories.
+    pub repositories: Store<SourceRepository>,
+    /// All ContainerImages.
+    pub images: Store<ContainerImage>,
+    /// All ImageBuilds.
+    pub builds: Store<ImageBuild>,
+    /// Registry clients by a hash of their settings and credential: one client per credential.
+    pub registries: Mutex<HashMap<String, Registry>>,
+    /// Reconciles in a row that failed, by object.
+    pub failures: Failures,
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Context")
+    }
+}
+
+/// The time now, as conditions want it.
+pub fn now() -> Time {
+    Time(Timestamp::now())
+}
+
+/// Counts failures in a row per object. Lost in a crash: then the pauses begin anew.
+#[derive(Debug, Default)]
+pub struct Failures {
+    counts: Mutex<HashMap<String, u32>>,
+    random: RandomState,
+}
+
+impl Failures {
+    /// An object is well: its next failure waits the first pause again.
+    pub fn clear(&self, object: &str) {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).remove(object);
+    }
+
+    /// When to look again at an object that has a problem.
+    pub fn pause(&self, object: &str, problem: &Problem) -> Duration {
+        if let Class::Waiting(pause) = problem.class {
+            return pause;
+        }
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(object.to_owned()).or_default();
+        *count = count.saturating_add(1);
+        // A hash with a random key is random enough to keep objects from retrying in step.
+        let jitter = f64::from(u16::try_from(self.random.hash_one((object, *count)) & 0xffff).unwrap_or_default()) / 65536.0;
+        let pause = backoff::reconcile(*count, jitter);
+        match problem.class {
+            Class::Transient { after: Some(asked) } => pause.max(asked),
+            _ => pause,
+        }
+    }
+}
+
+impl Context {
+    /// Counts how a reconcile ended and says when the next one is.
+    pub fn next(&self, controller: &'static str, object: &str, result: Result<Duration, &Problem>) -> Action {
+        match result {
+            Ok(pause) => {
+                self.failures.clear(object);
+                self.metrics.reconcile(controller, "ok");
+                Action::requeue(pause)
+            }
+            Err(problem) => {
+                let outcome = match problem.class {
+                    Class::Transient { .. } => "transient",
+                    Class::Waiting(_) => "waiting",
+                    Class::Terminal => "terminal",
+                };
+                self.metrics.reconcile(controller, outcome);
+                Action::requeue(self.failures.pause(object, problem))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_until_the_object_is_well() {
+        let failures = Failures::default();
+        let problem = Problem::retrying("X", "x");
+        let first = failures.pause("a", &problem);
+        let fifth = (0..4).map(|_| failures.pause("a", &problem)).last().unwrap();
+        assert!(fifth > first * 4, "{first:?} {fifth:?}");
+        failures.clear("a");
+        assert!(failures.pause("a", &problem) < Duration::from_secs(3));
+    }
+
+    #[test]
+    fn a_pause_that_was_asked_for_is_kept() {
+        let failures = Failures::default();
+        let asked = Duration::from_secs(90);
+        let problem = Problem { class: Class::Transient { after: Some(asked) }, ..Problem::retrying("Throttled", "x") };
+        assert_eq!(failures.pause("a", &problem), asked);
+        assert_eq!(failures.pause("a", &Problem::waiting("W", "w", Duration::from_secs(2))), Duration::from_secs(2));
+    }
+}

@@ -1,0 +1,334 @@
+//! What the Job and its pod say, in our words: how far it is, or why it failed (note ux section 3.3). Pure.
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
+
+use crate::domain::report::Report;
+
+/// What is known of a build's Job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// It waits or works: reason and message for the condition.
+    Running { reason: &'static str, message: String },
+    /// The tag is in the registry.
+    Succeeded(Report),
+    /// It ended without a word from `push`: the registry knows whether it worked.
+    SucceededSilently,
+    /// It will not make an image.
+    Failed(Cause),
+}
+
+/// Why a build failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Cause {
+    /// CamelCase word.
+    pub(super) reason: String,
+    /// What, where, what to do.
+    pub(super) message: String,
+    /// Whether another attempt may succeed without a change of any input.
+    pub(super) transient: bool,
+    /// Container whose log tells more.
+    pub(super) log_of: Option<&'static str>,
+}
+
+impl Cause {
+    fn new(reason: &str, message: String, transient: bool, log_of: Option<&'static str>) -> Self {
+        Self { reason: reason.to_owned(), message, transient, log_of }
+    }
+}
+
+/// The steps in order.
+const STEPS: [&str; 3] = ["source", "build", "push"];
+
+/// Reads Job and pod. The pod is `None` before it is made and after somebody deleted it.
+pub(super) fn progress(job: &Job, pod: Option<&Pod>) -> Progress {
+    let ended = |type_: &str| job_condition(job, type_);
+    if ended("Complete").is_some() {
+        let report = pod.and_then(|pod| report_of(pod, "push"));
+        return report.map_or(Progress::SucceededSilently, Progress::Succeeded);
+    }
+    if let Some(pod) = pod.filter(|pod| phase(pod) == "Failed") {
+        return Progress::Failed(pod_failure(pod));
+    }
+    if let Some(message) = ended("Failed") {
+        return Progress::Failed(Cause::new("PodDeleted", format!("the build pod is gone before it ended ({message})"), true, None));
+    }
+    match pod {
+        None => Progress::Running { reason: "PodPending", message: "waiting for the build pod".to_owned() },
+        Some(pod) => running(pod),
+    }
+}
+
+fn running(pod: &Pod) -> Progress {
+    let say = |reason, message: String| Progress::Running { reason, message };
+    if let Some(message) = unschedulable(pod) {
+        return say(
+            "BuildPodUnschedulable",
+            format!("no node fits the build pod: {message}. It goes on as soon as one does; see spec.build and the engine's placement"),
+        );
+    }
+    for name in STEPS {
+        let Some(state) = container(pod, name).and_then(|status| status.state.as_ref()) else { continue };
+        if let Some(waiting) = &state.waiting {
+            let detail = waiting.message.as_deref().unwrap_or_default();
+            match waiting.reason.as_deref().unwrap_or_default() {
+                "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => {
+                    return say(
+                        "ImagePullFailed",
+                        format!("the image of step {name} cannot be pulled: {detail}. It is tried again until the build's deadline"),
+                    );
+                }
+                "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
+                    return say("PodPending", format!("step {name} cannot start: {detail}"));
+                }
+                _ => {}
+            }
+        }
+        if state.running.is_some() {
+            return match name {
+                "source" => say("Cloning", "step 1/3: fetching the commit".to_owned()),
+                "build" => say("Building", "step 2/3: building".to_owned()),
+                _ => say("Pushing", "step 3/3: pushing".to_owned()),
+            };
+        }
+    }
+    say("PodPending", "the build pod starts".to_owned())
+}
+
+fn pod_failure(pod: &Pod) -> Cause {
+    let status = pod.status.as_ref();
+    let reason = status.and_then(|s| s.reason.as_deref()).unwrap_or_default();
+    let message = status.and_then(|s| s.message.as_deref()).unwrap_or_default();
+    let last = last_step(pod);
+    match reason {
+        "DeadlineExceeded" => {
+            let limit = pod.spec.as_ref().and_then(|s| s.active_deadline_seconds).unwrap_or_default();
+            let pull = STEPS.into_iter().find_map(|name| {
+                let detail = waiting_for_image(pod, name)?;
+                Some(Cause::new(
+                    "ImagePullFailed",
+                    format!("the image of step {name} could not be pulled within {limit}s: {detail}"),
+                    true,
+                    None,
+                ))
+            });
+            return pull.unwrap_or_else(|| {
+                let text = format!(
+                    "step {last} was still running after {limit}s. Make it faster, or raise spec.build.deadline of the ContainerImage"
+                );
+                Cause::new("DeadlineExceeded", text, false, Some(last))
+            });
+        }
+        "Evicted" if message.contains("EmptyDir") || message.contains("emptyDir") => {
+            let text = format!(
+                "step {last} filled the workspace: {message}. Make the image smaller, or raise workspace.sizeLimit of the operator"
+            );
+            return Cause::new("WorkspaceFull", text, false, Some(last));
+        }
+        "" => {}
+        _ => return Cause::new("Evicted", format!("the build pod was stopped by its node ({reason}): {message}"), true, Some(last)),
+    }
+    for name in STEPS {
+        let Some(ended) = container(pod, name).and_then(|s| s.state.as_ref()).and_then(|s| s.terminated.as_ref()) else { continue };
+        if ended.exit_code == 0 {
+            continue;
+        }
+        if ended.reason.as_deref() == Some("OOMKilled") {
+            let limit = memory_limit(pod, name).unwrap_or_else(|| "of the node".to_owned());
+            let text = format!(
+                "step {name} was killed: out of memory (limit {limit}). Raise spec.build.resources.limits.memory of the ContainerImage"
+            );
+            return Cause::new("OOMKilled", text, false, Some(name));
+        }
+        if let Some(report) = ended.message.as_deref().and_then(Report::parse) {
+            return Cause { reason: report.reason, message: report.message, transient: report.transient, log_of: Some(name) };
+        }
+        let (reason, transient) = match name {
+            "source" => ("CloneFailed", true),
+            "build" => ("BuildFailed", false),
+            _ => ("PushFailed", true),
+        };
+        let text = match &ended.message {
+            Some(message) if !message.trim().is_empty() => {
+                format!("step {name} ended with exit code {}: {}", ended.exit_code, message.trim())
+            }
+            _ => format!("step {name} ended with exit code {}", ended.exit_code),
+        };
+        return Cause::new(reason, text, transient, Some(name));
+    }
+    Cause::new("PodFailed", format!("the build pod failed: {message}"), true, Some(last))
+}
+
+/// The words of the builder itself: the failing line of the Dockerfile and the error, found in the log of the build step.
+pub(super) fn builder_error(log_tail: &str) -> Option<String> {
+    let lines: Vec<&str> = log_tail.lines().map(str::trim).collect();
+    let error = lines.iter().rev().find_map(|line| {
+        ["error: failed to solve: ", "ERROR: failed to solve: ", "error building image: ", "error: ", "ERROR: "]
+            .iter()
+            .find_map(|mark| line.strip_prefix(mark))
+    })?;
+    let place = lines.iter().rev().find(|line| {
+        line.rsplit_once(':')
+            .is_some_and(|(file, number)| file.ends_with("Dockerfile") && !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+    });
+    let instruction = lines.iter().rev().find_map(|line| line.split_once(">>> ").map(|(_, text)| text.trim()));
+    Some(match (place, instruction) {
+        (Some(place), Some(instruction)) => format!("{place}: {instruction}: {error}"),
+        (Some(place), None) => format!("{place}: {error}"),
+        _ => error.to_owned(),
+    })
+}
+
+fn job_condition(job: &Job, type_: &str) -> Option<String> {
+    let conditions = job.status.as_ref()?.conditions.as_deref()?;
+    let found = conditions.iter().find(|c| c.type_ == type_ && c.status == "True")?;
+    Some(found.message.clone().unwrap_or_default())
+}
+
+fn phase(pod: &Pod) -> &str {
+    pod.status.as_ref().and_then(|s| s.phase.as_deref()).unwrap_or_default()
+}
+
+fn container<'a>(pod: &'a Pod, name: &str) -> Option<&'a ContainerStatus> {
+    let status = pod.status.as_ref()?;
+    let init = status.init_container_statuses.as_deref().unwrap_or_default();
+    let main = status.container_statuses.as_deref().unwrap_or_default();
+    init.iter().chain(main).find(|status| status.name == name)
+}
+
+fn report_of(pod: &Pod, name: &str) -> Option<Report> {
+    container(pod, name)?.state.as_ref()?.terminated.as_ref()?.message.as_deref().and_then(Report::parse)
+}
+
+fn waiting_for_image(pod: &Pod, name: &str) -> Option<String> {
+    let waiting = container(pod, name)?.state.as_ref()?.waiting.as_ref()?;
+    let pulling = matches!(waiting.reason.as_deref(), Some("ErrImagePull" | "ImagePullBackOff" | "InvalidImageName"));
+    pulling.then(|| waiting.message.clone().unwrap_or_default())
+}
+
+fn unschedulable(pod: &Pod) -> Option<&str> {
+    let conditions = pod.status.as_ref()?.conditions.as_deref()?;
+    let found =
+        conditions.iter().find(|c| c.type_ == "PodScheduled" && c.status == "False" && c.reason.as_deref() == Some("Unschedulable"))?;
+    found.message.as_deref()
+}
+
+/// The last step that has begun.
+fn last_step(pod: &Pod) -> &'static str {
+    let begun = |state: &ContainerState| state.running.is_some() || state.terminated.as_ref().is_some_and(|t| t.started_at.is_some());
+    STEPS.into_iter().rev().find(|name| container(pod, name).and_then(|s| s.state.as_ref()).is_some_and(begun)).unwrap_or("source")
+}
+
+fn memory_limit(pod: &Pod, name: &str) -> Option<String> {
+    let spec = pod.spec.as_ref()?;
+    let all = spec.init_containers.as_deref().unwrap_or_default().iter().chain(&spec.containers);
+    let limits = all.into_iter().find(|c| c.name == name)?.resources.as_ref()?.limits.as_ref()?;
+    limits.get("memory").map(|quantity| quantity.0.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(status: &str) -> Pod {
+        let spec =
+            "{activeDeadlineSeconds: 60, initContainers: [{name: build, resources: {limits: {memory: 64Mi}}}], containers: [{name: push}]}";
+        serde_saphyr::from_str(&format!("{{spec: {spec}, status: {status}}}")).unwrap()
+    }
+
+    fn failed(status: &str) -> Cause {
+        match progress(&Job::default(), Some(&pod(&status.replacen('{', "{phase: Failed, ", 1)))) {
+            Progress::Failed(cause) => cause,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn waits(status: &str) -> (&'static str, String) {
+        match progress(&Job::default(), Some(&pod(status))) {
+            Progress::Running { reason, message } => (reason, message),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn out_of_memory_names_the_limit_and_the_field() {
+        let cause = failed("{initContainerStatuses: [{name: build, state: {terminated: {exitCode: 137, reason: OOMKilled}}}]}");
+        assert_eq!((cause.reason.as_str(), cause.transient), ("OOMKilled", false));
+        assert!(cause.message.contains("64Mi") && cause.message.contains("spec.build.resources"), "{}", cause.message);
+    }
+
+    #[test]
+    fn a_report_is_passed_on() {
+        let message = Report { reason: "PushUnauthorized".into(), message: "no".into(), digest: None, transient: false }.to_json();
+        let cause =
+            failed(&format!("{{containerStatuses: [{{name: push, state: {{terminated: {{exitCode: 1, message: '{message}'}}}}}}]}}"));
+        assert_eq!((cause.reason.as_str(), cause.message.as_str()), ("PushUnauthorized", "no"));
+    }
+
+    #[test]
+    fn the_deadline_names_the_step() {
+        let cause = failed(
+            "{reason: DeadlineExceeded, initContainerStatuses: [{name: build, state: {terminated: {exitCode: 137, startedAt: '2026-01-01T00:00:00Z'}}}]}",
+        );
+        assert_eq!(cause.reason, "DeadlineExceeded");
+        assert!(cause.message.contains("step build") && cause.message.contains("60s"), "{}", cause.message);
+    }
+
+    #[test]
+    fn a_deadline_spent_on_a_pull_is_the_pull() {
+        let cause = failed(
+            "{reason: DeadlineExceeded, initContainerStatuses: [{name: build, state: {waiting: {reason: ImagePullBackOff, message: nope}}}]}",
+        );
+        assert_eq!((cause.reason.as_str(), cause.transient), ("ImagePullFailed", true));
+    }
+
+    #[test]
+    fn a_full_workspace_stays_and_another_eviction_passes() {
+        let full = failed("{reason: Evicted, message: 'Usage of EmptyDir volume \"workspace\" exceeds the limit \"1Gi\".'}");
+        assert_eq!((full.reason.as_str(), full.transient), ("WorkspaceFull", false));
+        let drained = failed("{reason: Evicted, message: 'The node was low on resource: memory.'}");
+        assert_eq!((drained.reason.as_str(), drained.transient), ("Evicted", true));
+    }
+
+    #[test]
+    fn waiting_says_for_what() {
+        assert_eq!(waits("{}").0, "PodPending");
+        assert_eq!(waits("{initContainerStatuses: [{name: source, state: {running: {}}}]}").0, "Cloning");
+        let (reason, message) =
+            waits("{initContainerStatuses: [{name: build, state: {waiting: {reason: ImagePullBackOff, message: 'not found: r/b:1'}}}]}");
+        assert_eq!(reason, "ImagePullFailed");
+        assert!(message.contains("not found: r/b:1"));
+        let (reason, message) =
+            waits("{conditions: [{type: PodScheduled, status: 'False', reason: Unschedulable, message: '0/1 nodes are available'}]}");
+        assert_eq!(reason, "BuildPodUnschedulable");
+        assert!(message.contains("0/1 nodes"));
+    }
+
+    #[test]
+    fn a_pod_that_somebody_deleted_is_tried_again() {
+        let job: Job =
+            serde_saphyr::from_str("{status: {conditions: [{type: Failed, status: 'True', message: BackoffLimitExceeded}]}}").unwrap();
+        assert!(matches!(progress(&job, None), Progress::Failed(Cause { reason, transient: true, .. }) if reason == "PodDeleted"));
+    }
+
+    #[test]
+    fn success_needs_the_word_of_push() {
+        let job: Job = serde_saphyr::from_str("{status: {conditions: [{type: Complete, status: 'True'}]}}").unwrap();
+        assert_eq!(progress(&job, None), Progress::SucceededSilently);
+        let said = pod(
+            "{containerStatuses: [{name: push, state: {terminated: {exitCode: 0, message: '{\"reason\":\"Pushed\",\"message\":\"ok\",\"digest\":\"sha256:ab\"}'}}}]}",
+        );
+        assert!(matches!(progress(&job, Some(&said)), Progress::Succeeded(report) if report.digest.as_deref() == Some("sha256:ab")));
+    }
+
+    #[test]
+    fn the_failing_line_of_the_dockerfile_is_found() {
+        let log = "#5 0.1 no such thing\nDockerfile:5\n--------------------\n   4 |     # x\n   5 | >>> RUN make all\n--------------------\nerror: failed to solve: process \"/bin/sh -c make all\" did not complete successfully: exit code: 2";
+        assert_eq!(
+            builder_error(log).unwrap(),
+            "Dockerfile:5: RUN make all: process \"/bin/sh -c make all\" did not complete successfully: exit code: 2"
+        );
+        assert_eq!(builder_error("error: undefined variable 'x'").unwrap(), "undefined variable 'x'");
+        assert_eq!(builder_error("all is well"), None);
+    }
+}

@@ -1,0 +1,286 @@
+//! The `build` step of each engine: a container that turns `/workspace/src` into `/workspace/image.tar`, without any credential
+//! (design section 4.4; the settings of each engine are those of notes lab and ux).
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{
+    Capabilities, Container, EmptyDirVolumeSource, EnvVar, Node, SeccompProfile, SecurityContext, Toleration, Volume, VolumeMount,
+};
+use mainstay_crds::{BuildSettings, Engine, Variant};
+
+use super::job::{ARCHIVE, SOURCE, WORKSPACE};
+use crate::config::{Config, EngineConfig};
+
+/// What an engine needs of its pod.
+pub(super) struct Step {
+    /// The container.
+    pub(super) container: Container,
+    /// Volumes besides the workspace.
+    pub(super) volumes: Vec<Volume>,
+    /// Whether the pod must have its own user namespace.
+    pub(super) user_namespace: bool,
+}
+
+/// Which engine builds a variant, and why. `auto` takes BuildKit where a node that the pod may run on has user namespaces (design section 4).
+pub(super) fn choose(variant: Variant, settings: Option<&BuildSettings>, config: &Config, nodes: &[Node]) -> (Engine, String) {
+    let asked = settings.and_then(|s| s.engine).unwrap_or_default();
+    match (variant, asked) {
+        (Variant::Nix, _) => (Engine::Nix, "default.nix is built by nix".to_owned()),
+        (Variant::Dockerfile, Engine::Buildkit | Engine::Kaniko) => (asked, "spec.build.engine of the ContainerImage".to_owned()),
+        (Variant::Dockerfile, Engine::Auto | Engine::Nix) => {
+            let Some(buildkit) = &config.engines.buildkit else {
+                return (Engine::Kaniko, "auto: buildkit is not configured".to_owned());
+            };
+            let (selector, tolerations) = placement(buildkit, settings);
+            let fit = nodes.iter().find(|node| may_run(node, &selector, &tolerations) && has_user_namespaces(node));
+            match fit.and_then(|node| node.metadata.name.as_deref()) {
+                Some(name) => (Engine::Buildkit, format!("auto: node {name} has user namespaces")),
+                None => (Engine::Kaniko, "auto: no node that the pod may run on has user namespaces".to_owned()),
+            }
+        }
+    }
+}
+
+/// Labels and tolerations of a build pod: those of the engine and those of the image.
+pub(super) fn placement(engine: &EngineConfig, settings: Option<&BuildSettings>) -> (BTreeMap<String, String>, Vec<Toleration>) {
+    let mut selector = engine.node_selector.clone();
+    let mut tolerations = engine.tolerations.clone();
+    if let Some(settings) = settings {
+        selector.extend(settings.node_selector.clone());
+        tolerations.extend(settings.tolerations.iter().cloned());
+    }
+    (selector, tolerations)
+}
+
+fn may_run(node: &Node, selector: &BTreeMap<String, String>, tolerations: &[Toleration]) -> bool {
+    let labels = node.metadata.labels.as_ref();
+    let selected = selector.iter().all(|(key, value)| labels.and_then(|l| l.get(key)) == Some(value));
+    let spec = node.spec.as_ref();
+    let taints = spec.and_then(|s| s.taints.as_deref()).unwrap_or_default();
+    let tolerated = taints.iter().filter(|taint| taint.effect != "PreferNoSchedule").all(|taint| {
+        tolerations.iter().any(|t| {
+            let key = t.key.as_deref().is_none_or(|key| key == taint.key);
+            let effect = t.effect.as_deref().is_none_or(|effect| effect == taint.effect);
+            let value = t.operator.as_deref() == Some("Exists") || t.value == taint.value;
+            key && effect && value
+        })
+    });
+    selected && tolerated
+}
+
+fn has_user_namespaces(node: &Node) -> bool {
+    let handlers = node.status.as_ref().and_then(|s| s.runtime_handlers.as_deref()).unwrap_or_default();
+    // The handler without a name is the one that a pod without a RuntimeClass gets.
+    handlers
+        .iter()
+        .filter(|handler| handler.name.as_deref().is_none_or(str::is_empty))
+        .any(|handler| handler.features.as_ref().and_then(|f| f.user_namespaces).unwrap_or(false))
+}
+
+/// The build step. `context` is the container's directory below [`SOURCE`].
+pub(super) fn step(engine: Engine, context: &str, settings: Option<&BuildSettings>, config: &Config) -> Option<Step> {
+    let own = config.engine(engine)?;
+    let directory = format!("{SOURCE}/{context}");
+    let mut environment: BTreeMap<String, String> = config.build_environment.clone();
+    environment.extend(own.environment.clone());
+    environment.insert("CONTEXT".to_owned(), directory.clone());
+    environment.insert("ARCHIVE".to_owned(), ARCHIVE.to_owned());
+    let mut container = Container {
+        name: "build".to_owned(),
+        image: Some(own.image.clone()),
+        image_pull_policy: own.image_pull_policy.clone(),
+        resources: settings.and_then(|s| s.resources.clone()).or_else(|| own.resources.clone()),
+        volume_mounts: Some(vec![mount("workspace", WORKSPACE)]),
+        termination_message_policy: Some("File".to_owned()),
+        ..Container::default()
+    };
+    let mut volumes = Vec::new();
+    match engine {
+        Engine::Auto => return None,
+        Engine::Buildkit => {
+            environment.insert("BUILDKITD_CONFIG".to_owned(), buildkitd_config(&config.plain_http_registries));
+            container.command = Some(shell(BUILDKIT));
+            container.args =
+                Some(dockerfile_options(settings, "--opt", "build-arg:", |target| vec!["--opt".to_owned(), format!("target={target}")]));
+            // Root and these capabilities hold inside the pod's user namespace only.
+            container.security_context = Some(SecurityContext {
+                allow_privilege_escalation: Some(true),
+                run_as_user: Some(0),
+                seccomp_profile: Some(SeccompProfile { type_: "Unconfined".to_owned(), ..SeccompProfile::default() }),
+                capabilities: Some(Capabilities { add: Some(words(&["SYS_ADMIN", "NET_ADMIN"])), ..Capabilities::default() }),
+                ..SecurityContext::default()
+            });
+            container.volume_mounts.get_or_insert_default().push(mount("engine", "/var/lib/buildkit"));
+            volumes.push(Volume { name: "engine".to_owned(), empty_dir: Some(EmptyDirVolumeSource::default()), ..Volume::default() });
+        }
+        Engine::Kaniko => {
+            let mut args = vec![
+                format!("--context=dir://{}", literal(&directory)),
+                format!("--dockerfile={}/Dockerfile", literal(&directory)),
+                "--no-push".to_owned(),
+                "--destination=mainstay.invalid/build:latest".to_owned(),
+                format!("--tar-path={ARCHIVE}"),
+                format!("--ignore-path={WORKSPACE}"),
+            ];
+            if !config.plain_http_registries.is_empty() {
+                args.extend(config.plain_http_registries.iter().map(|host| format!("--insecure-registry={host}")));
+            }
+            args.extend(dockerfile_options(settings, "--build-arg", "", |target| vec![format!("--target={target}")]));
+            container.args = Some(args);
+            container.security_context = Some(SecurityContext {
+                allow_privilege_escalation: Some(false),
+                run_as_user: Some(0),
+                capabilities: Some(Capabilities {
+                    drop: Some(words(&["ALL"])),
+                    add: Some(words(&["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETUID", "SETGID", "SYS_CHROOT"])),
+                }),
+                seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), ..SeccompProfile::default() }),
+                ..SecurityContext::default()
+            });
+        }
+        Engine::Nix => {
+            // nix' own sandbox needs privileges that the pod does not have; the pod is the sandbox.
+            let config = "build-users-group =\nsandbox = false";
+            environment
+                .entry("NIX_CONFIG".to_owned())
+                .and_modify(|extra| *extra = format!("{config}\n{extra}"))
+                .or_insert_with(|| config.to_owned());
+            environment.insert("HOME".to_owned(), "/tmp".to_owned());
+            container.command = Some(shell(NIX));
+            container.security_context = Some(SecurityContext {
+                allow_privilege_escalation: Some(false),
+                run_as_user: Some(0),
+                seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), ..SeccompProfile::default() }),
+                ..SecurityContext::default()
+            });
+        }
+    }
+    container.env =
+        Some(environment.into_iter().map(|(name, value)| EnvVar { name, value: Some(literal(&value)), value_from: None }).collect());
+    Some(Step { container, volumes, user_namespace: engine == Engine::Buildkit })
+}
+
+/// Starts the daemon, waits for it, builds. What a user wrote reaches it by environment and arguments only, never as script.
+const BUILDKIT: &str = r#"set -eu
+mkdir -p /run/buildkit
+printf '%s' "$BUILDKITD_CONFIG" > /run/buildkit/buildkitd.toml
+export BUILDKIT_HOST=unix:///run/buildkit/buildkitd.sock
+buildkitd --config /run/buildkit/buildkitd.toml --root /var/lib/buildkit --addr "$BUILDKIT_HOST" \
+  --oci-worker=true --oci-worker-no-process-sandbox --containerd-worker=false > /run/buildkit/log 2>&1 &
+daemon=$!
+tries=0
+until buildctl debug workers > /dev/null 2>&1; do
+  tries=$((tries + 1))
+  if [ "$tries" -gt 60 ] || ! kill -0 "$daemon" 2> /dev/null; then
+    tail -n 20 /run/buildkit/log >&2
+    echo 'buildkitd did not start' >&2
+    exit 1
+  fi
+  sleep 0.5
+done
+status=0
+buildctl build --progress=plain --frontend dockerfile.v0 --local context="$CONTEXT" --local dockerfile="$CONTEXT" \
+  "$@" --output "type=oci,dest=$ARCHIVE" || status=$?
+[ "$status" -ne 0 ] || chmod 0644 "$ARCHIVE"
+kill "$daemon"
+exit "$status"
+"#;
+
+/// Builds the expression; a script as result is a streamed image, run to get the archive.
+const NIX: &str = r#"set -eu
+nix-build "$CONTEXT/default.nix" --out-link /tmp/result
+result=$(readlink -f /tmp/result)
+if [ -f "$result" ] && [ -x "$result" ]; then
+  "$result" > "$ARCHIVE"
+elif [ -f "$result" ]; then
+  cp "$result" "$ARCHIVE"
+else
+  echo "default.nix gave $result, which is neither an image archive nor a script that streams one" >&2
+  exit 1
+fi
+chmod 0644 "$ARCHIVE"
+"#;
+
+fn shell(script: &str) -> Vec<String> {
+    vec!["/bin/sh".to_owned(), "-c".to_owned(), literal(script), "build".to_owned()]
+}
+
+fn dockerfile_options(settings: Option<&BuildSettings>, option: &str, prefix: &str, target: impl Fn(&str) -> Vec<String>) -> Vec<String> {
+    let Some(settings) = settings else { return Vec::new() };
+    let mut options: Vec<String> = settings.target.as_deref().map(target).unwrap_or_default();
+    for (name, value) in &settings.args {
+        options.extend([option.to_owned(), literal(&format!("{prefix}{name}={value}"))]);
+    }
+    options
+}
+
+fn buildkitd_config(plain_http: &[String]) -> String {
+    plain_http.iter().map(|host| format!("[registry.\"{host}\"]\n  http = true\n")).collect()
+}
+
+/// A value that Kubernetes does not expand: it replaces `$(NAME)` in arguments and environment.
+pub(super) fn literal(value: &str) -> String {
+    value.replace("$(", "$$(")
+}
+
+pub(super) fn mount(volume: &str, path: &str) -> VolumeMount {
+    VolumeMount { name: volume.to_owned(), mount_path: path.to_owned(), ..VolumeMount::default() }
+}
+
+pub(super) fn words(all: &[&str]) -> Vec<String> {
+    all.iter().map(|word| (*word).to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        Config::parse(
+            "{steps: {image: r/m:1}, plainHTTPRegistries: ['10.88.0.1:5000'], engines: {buildkit: {image: r/b:1, nodeSelector: {disk: fast}}, kaniko: {image: r/k:1}, nix: {image: r/n:1}}}",
+        )
+        .unwrap()
+    }
+
+    fn node(yaml: &str) -> Node {
+        serde_saphyr::from_str(yaml).unwrap()
+    }
+
+    const ABLE: &str =
+        "{metadata: {name: able, labels: {disk: fast}}, status: {runtimeHandlers: [{name: '', features: {userNamespaces: true}}]}}";
+
+    #[test]
+    fn auto_looks_at_the_nodes_the_pod_may_run_on() {
+        let chosen = |nodes: &[Node]| choose(Variant::Dockerfile, None, &config(), nodes).0;
+        assert_eq!(chosen(&[node(ABLE)]), Engine::Buildkit);
+        assert_eq!(chosen(&[]), Engine::Kaniko);
+        assert_eq!(chosen(&[node(&ABLE.replace("true", "false"))]), Engine::Kaniko);
+        assert_eq!(chosen(&[node(&ABLE.replace("fast", "slow"))]), Engine::Kaniko, "the engine's selector excludes it");
+        let tainted = ABLE.replacen("{metadata", "{spec: {taints: [{key: a, value: b, effect: NoSchedule}]}, metadata", 1);
+        assert_eq!(chosen(&[node(&tainted)]), Engine::Kaniko);
+        let tolerant: BuildSettings = serde_saphyr::from_str("{tolerations: [{key: a, operator: Exists}]}").unwrap();
+        assert_eq!(choose(Variant::Dockerfile, Some(&tolerant), &config(), &[node(&tainted)]).0, Engine::Buildkit);
+    }
+
+    #[test]
+    fn what_the_user_says_is_never_script_or_expansion() {
+        let settings: BuildSettings = serde_saphyr::from_str("{target: run, args: {A: 'x; $(HOME) `id`'}}").unwrap();
+        let step = step(Engine::Buildkit, "containers/cv", Some(&settings), &config()).unwrap();
+        assert_eq!(step.container.command.as_ref().unwrap()[2], literal(BUILDKIT));
+        assert_eq!(step.container.args.unwrap(), ["--opt", "target=run", "--opt", "build-arg:A=x; $$(HOME) `id`"]);
+        assert!(step.user_namespace);
+    }
+
+    #[test]
+    fn plain_http_registries_reach_each_engine() {
+        let step = |engine| step(engine, "containers/cv", None, &config()).unwrap().container;
+        let toml = step(Engine::Buildkit).env.unwrap().into_iter().find(|e| e.name == "BUILDKITD_CONFIG").unwrap().value.unwrap();
+        assert!(toml.contains("[registry.\"10.88.0.1:5000\"]\n  http = true"));
+        assert!(step(Engine::Kaniko).args.unwrap().contains(&"--insecure-registry=10.88.0.1:5000".to_owned()));
+    }
+
+    #[test]
+    fn kaniko_has_no_privileges() {
+        insta::assert_yaml_snapshot!(step(Engine::Kaniko, "containers/cv", None, &config()).unwrap().container);
+    }
+}

@@ -1,0 +1,155 @@
+//! What is decided once for a build, before its Job exists: commit, variant, tag, engine. Then the Job follows from the status.
+
+use k8s_openapi::api::batch::v1::Job;
+use kube::{Resource, ResourceExt};
+use mainstay_crds::{ContainerImage, ImageBuild, ImageBuildStatus, Origin, SourceRepository, Trigger, Variant, names};
+
+use super::cause::Cause;
+use super::{engine, job};
+use crate::clients::call::CallError;
+use crate::clients::git::Container;
+use crate::controllers::context::Context;
+use crate::controllers::problem::Problem;
+use crate::controllers::{access, source};
+use crate::domain::build::short;
+use crate::domain::tag;
+use crate::error::{Class, Classified, chain};
+
+/// Fills in the status. The inner error is one that stays: the build is over before it began.
+pub(super) async fn freeze(
+    build: &ImageBuild,
+    image: &ContainerImage,
+    repository: &SourceRepository,
+    ctx: &Context,
+    status: &mut ImageBuildStatus,
+) -> Result<Result<(), Cause>, Problem> {
+    let resolved = source::resolve(image, repository);
+    let key = source::clone_key(repository);
+    let head = repository.status.as_ref().and_then(|s| s.head.clone());
+    if build.spec.reference.is_some() {
+        // A branch may be younger than the last fetch.
+        let remote = access::remote(ctx, repository).await?;
+        ctx.calls.outside("git.sync", ctx.git.sync(&key, &remote)).await?;
+    }
+    let wanted = build.spec.commit.as_deref().or(build.spec.reference.as_deref()).unwrap_or_default();
+    let commit = match ctx.calls.outside("git.resolve", ctx.git.resolve(&key, wanted)).await {
+        Ok(commit) => commit,
+        Err(error) => return terminal(error),
+    };
+    let container = match ctx.calls.outside("git.container", ctx.git.container(&key, &commit, &resolved.path)).await {
+        Ok(container) => container,
+        Err(error) => return terminal(error),
+    };
+    let Some((variant, version)) = pick(container, build.spec.variant) else {
+        let wanted = build.spec.variant.map_or("a Dockerfile or default.nix", Variant::file);
+        let message = format!("{} has no {wanted} at {}", resolved.path, short(&commit));
+        return Ok(Err(Cause { reason: "NoBuildFile".to_owned(), message, transient: false, log_of: None }));
+    };
+    let version = match version {
+        Ok(version) => version,
+        Err(error) => return Ok(Err(stays(&error))),
+    };
+    let tag = match tag::format(&version, &commit, variant) {
+        Ok(tag) => tag,
+        Err(error) => return Ok(Err(stays(&error))),
+    };
+    let on_main = match &head {
+        Some(head) => ctx.calls.outside("git.is_on_main", ctx.git.is_on_main(&key, head, &commit)).await?,
+        None => false,
+    };
+    let nodes = if variant == Variant::Dockerfile { ctx.cluster.nodes().await? } else { Vec::new() };
+    let (chosen, why) = engine::choose(variant, image.spec.build.as_ref(), &ctx.config, &nodes);
+    status.short_commit = Some(short(&commit).to_owned());
+    status.commit = Some(commit);
+    status.variant = Some(variant);
+    status.version = Some(version);
+    status.path = Some(resolved.path);
+    status.image = Some(resolved.image);
+    status.tag = Some(tag);
+    status.engine = Some(chosen);
+    status.engine_reason = Some(why);
+    status.origin = Some(if on_main { Origin::Main } else { Origin::Branch });
+    status.trigger = Some(build.annotations().get(names::TRIGGER).and_then(|word| Trigger::parse(word)).unwrap_or(Trigger::Manual));
+    Ok(Ok(()))
+}
+
+type Version = Result<String, crate::domain::version::VersionError>;
+
+/// The variant that was asked for, or the first there is.
+fn pick(container: Container, asked: Option<Variant>) -> Option<(Variant, Version)> {
+    let mut variants = container.variants;
+    variants.sort_by_key(|(variant, _)| *variant);
+    variants.into_iter().find(|(variant, _)| asked.is_none_or(|asked| asked == *variant))
+}
+
+/// An error of Git that stays ends the build; one that may pass is tried again.
+fn terminal(error: CallError) -> Result<Result<(), Cause>, Problem> {
+    if error.class() == Class::Terminal { Ok(Err(stays(&error))) } else { Err(error.into()) }
+}
+
+fn stays(error: &dyn ClassifiedError) -> Cause {
+    Cause { reason: error.word().to_owned(), message: error.text(), transient: false, log_of: None }
+}
+
+/// An error with a reason, as an object.
+trait ClassifiedError {
+    fn word(&self) -> &'static str;
+    fn text(&self) -> String;
+}
+
+impl<E: Classified + 'static> ClassifiedError for E {
+    fn word(&self) -> &'static str {
+        self.reason()
+    }
+    fn text(&self) -> String {
+        chain(self)
+    }
+}
+
+/// The Job for a frozen build. The Secrets that it mounts were there a moment ago: a pod that waits for one says little.
+pub(super) async fn job(
+    build: &ImageBuild,
+    image: &ContainerImage,
+    repository: &SourceRepository,
+    ctx: &Context,
+    status: &ImageBuildStatus,
+    name: &str,
+) -> Result<Option<Job>, Problem> {
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    let (target_image, tag) = (text(&status.image), text(&status.tag));
+    access::remote(ctx, repository).await?;
+    access::registry(ctx, repository, &target_image).await?;
+    let (Some(engine), Some(variant), Some(owner)) = (status.engine, status.variant, build.controller_owner_ref(&())) else {
+        return Ok(None);
+    };
+    let registry = &repository.spec.registry;
+    let branch = repository.status.as_ref().and_then(|s| s.resolved.as_ref()).map(|r| r.branch.clone()).unwrap_or_default();
+    let (commit, path, version) = (text(&status.commit), text(&status.path), text(&status.version));
+    let plan = job::Plan {
+        name,
+        namespace: &build.namespace().unwrap_or_default(),
+        owner,
+        build: &build.name_any(),
+        image_name: &image.name_any(),
+        key: &build.uid().unwrap_or_default(),
+        engine,
+        variant,
+        settings: image.spec.build.as_ref(),
+        source: job::Source {
+            url: &repository.spec.url,
+            branch: &branch,
+            commit: &commit,
+            path: &path,
+            version: &version,
+            secret: repository.spec.credentials_secret_ref.as_ref().map(|r| r.name.as_str()),
+        },
+        target: job::Target {
+            image: &target_image,
+            tag: &tag,
+            plain_http: registry.plain_http.unwrap_or(false),
+            secret: registry.credentials_secret_ref.as_ref().map(|r| r.name.as_str()),
+            ca_secret: registry.ca_secret_ref.as_ref().map(|r| r.name.as_str()),
+        },
+    };
+    Ok(job::job(&plan, &ctx.config))
+}

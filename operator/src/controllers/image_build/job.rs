@@ -1,0 +1,229 @@
+//! The Job of an ImageBuild: one pod, three steps. Only `source` sees the Git credentials, only `push` those of the registry, `build` none
+//! (design sections 4.4 and 6.5).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use k8s_openapi::api::batch::v1::{Job, JobSpec};
+use k8s_openapi::api::core::v1::{
+    Capabilities, Container, EmptyDirVolumeSource, EnvVar, LocalObjectReference, PodSecurityContext, PodSpec, PodTemplateSpec,
+    SeccompProfile, SecretVolumeSource, SecurityContext, Volume,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use mainstay_crds::{BuildSettings, Engine, Variant, names};
+
+use super::engine::{self, literal, mount, words};
+use crate::config::Config;
+use crate::domain::duration;
+
+/// Where the shared volume is mounted.
+pub(super) const WORKSPACE: &str = "/workspace";
+/// The exported tree of the commit.
+pub(super) const SOURCE: &str = "/workspace/src";
+/// What the build step leaves for `push`.
+pub(super) const ARCHIVE: &str = "/workspace/image.tar";
+
+/// User and group of our own steps.
+const USER: i64 = 65532;
+
+/// Time that `push` gets after the build step, and `source` before it.
+const STEP_DEADLINE: Duration = Duration::from_secs(600);
+
+/// Everything that a Job is made of.
+pub(super) struct Plan<'a> {
+    pub(super) name: &'a str,
+    pub(super) namespace: &'a str,
+    pub(super) owner: OwnerReference,
+    pub(super) build: &'a str,
+    pub(super) image_name: &'a str,
+    pub(super) key: &'a str,
+    pub(super) engine: Engine,
+    pub(super) variant: Variant,
+    pub(super) settings: Option<&'a BuildSettings>,
+    pub(super) source: Source<'a>,
+    pub(super) target: Target<'a>,
+}
+
+/// What is built.
+pub(super) struct Source<'a> {
+    pub(super) url: &'a str,
+    pub(super) branch: &'a str,
+    pub(super) commit: &'a str,
+    pub(super) path: &'a str,
+    pub(super) version: &'a str,
+    pub(super) secret: Option<&'a str>,
+}
+
+/// Where it goes.
+pub(super) struct Target<'a> {
+    pub(super) image: &'a str,
+    pub(super) tag: &'a str,
+    pub(super) plain_http: bool,
+    pub(super) secret: Option<&'a str>,
+    pub(super) ca_secret: Option<&'a str>,
+}
+
+/// The Job; `None` where no engine was chosen.
+pub(super) fn job(plan: &Plan<'_>, config: &Config) -> Option<Job> {
+    let step = engine::step(plan.engine, plan.source.path, plan.settings, config)?;
+    let own = config.engine(plan.engine)?;
+    let (selector, tolerations) = engine::placement(own, plan.settings);
+    let deadline = plan.settings.and_then(|s| s.deadline.as_deref()).and_then(duration::parse).unwrap_or(own.deadline);
+    let labels = labels(plan);
+
+    let mut volumes = vec![Volume { name: "workspace".to_owned(), empty_dir: Some(workspace(config)), ..Volume::default() }];
+    volumes.extend(step.volumes);
+    let (source, source_volumes) = source_step(plan, config);
+    let (push, push_volumes) = push_step(plan, config);
+    volumes.extend(source_volumes);
+    volumes.extend(push_volumes);
+
+    let pull_secrets = config.image_pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() }).collect();
+    let pod = PodSpec {
+        restart_policy: Some("Never".to_owned()),
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        host_users: step.user_namespace.then_some(false),
+        // On the pod and not on the Job: a Job that is over time deletes its pod, and with it the log that says why.
+        active_deadline_seconds: i64::try_from(deadline.as_secs()).ok(),
+        node_selector: (!selector.is_empty()).then_some(selector),
+        tolerations: (!tolerations.is_empty()).then_some(tolerations),
+        image_pull_secrets: (!config.image_pull_secrets.is_empty()).then_some(pull_secrets),
+        security_context: Some(PodSecurityContext { fs_group: Some(USER), ..PodSecurityContext::default() }),
+        init_containers: Some(vec![source, step.container]),
+        containers: vec![push],
+        volumes: Some(volumes),
+        ..PodSpec::default()
+    };
+    Some(Job {
+        metadata: ObjectMeta {
+            name: Some(plan.name.to_owned()),
+            namespace: Some(plan.namespace.to_owned()),
+            labels: Some(labels.clone()),
+            annotations: Some(BTreeMap::from([(names::BUILD_KEY.to_owned(), plan.key.to_owned())])),
+            owner_references: Some(vec![plan.owner.clone()]),
+            ..ObjectMeta::default()
+        },
+        spec: Some(JobSpec {
+            // Retries are the ContainerImage's business: it knows whether a failure may pass.
+            backoff_limit: Some(0),
+            template: PodTemplateSpec { metadata: Some(ObjectMeta { labels: Some(labels), ..ObjectMeta::default() }), spec: Some(pod) },
+            ..JobSpec::default()
+        }),
+        status: None,
+    })
+}
+
+fn labels(plan: &Plan<'_>) -> BTreeMap<String, String> {
+    // A label value holds 63 characters; longer names are told apart by the owner reference.
+    let value = |text: &str| text.get(..63).unwrap_or(text).trim_end_matches(['-', '.', '_']).to_owned();
+    BTreeMap::from([
+        (names::MANAGED_BY.to_owned(), names::MANAGER.to_owned()),
+        (names::IMAGE_LABEL.to_owned(), value(plan.image_name)),
+        (names::BUILD_LABEL.to_owned(), value(plan.build)),
+        (names::VARIANT_LABEL.to_owned(), plan.variant.to_string()),
+    ])
+}
+
+fn workspace(config: &Config) -> EmptyDirVolumeSource {
+    EmptyDirVolumeSource {
+        medium: config.workspace.medium.clone(),
+        size_limit: config.workspace.size_limit.clone().map(Quantity),
+        ..EmptyDirVolumeSource::default()
+    }
+}
+
+fn source_step(plan: &Plan<'_>, config: &Config) -> (Container, Vec<Volume>) {
+    let source = &plan.source;
+    let mut args = vec!["source".to_owned()];
+    let mut flag = |name: &str, value: &str| args.extend([format!("--{name}"), literal(value)]);
+    flag("url", source.url);
+    flag("commit", source.commit);
+    flag("branch", source.branch);
+    flag("destination", SOURCE);
+    flag("deadline", &STEP_DEADLINE.as_secs().to_string());
+    let mut container = own_step("source", config);
+    let mut volumes = Vec::new();
+    if let Some(secret) = source.secret {
+        flag("credentials", "/credentials/git");
+        container.volume_mounts.get_or_insert_default().push(read_only("git-credentials", "/credentials/git"));
+        volumes.push(secret_volume("git-credentials", secret));
+    }
+    container.args = Some(args);
+    (container, volumes)
+}
+
+fn push_step(plan: &Plan<'_>, config: &Config) -> (Container, Vec<Volume>) {
+    let target = &plan.target;
+    let mut args = vec!["push".to_owned()];
+    let mut flag = |name: &str, value: &str| args.extend([format!("--{name}"), literal(value)]);
+    flag("archive", ARCHIVE);
+    flag("image", target.image);
+    flag("tag", target.tag);
+    flag("revision", plan.source.commit);
+    flag("version", plan.source.version);
+    flag("label", &format!("org.opencontainers.image.source={}", plan.source.url));
+    flag("label", &format!("dev.mainstay.path={}", plan.source.path));
+    flag("label", &format!("dev.mainstay.variant={}", plan.variant));
+    flag("label", &format!("dev.mainstay.engine={}", plan.engine.as_str()));
+    flag("deadline", &STEP_DEADLINE.as_secs().to_string());
+    let mut container = own_step("push", config);
+    let mut volumes = Vec::new();
+    if let Some(secret) = target.secret {
+        flag("credentials", "/credentials/registry/.dockerconfigjson");
+        container.volume_mounts.get_or_insert_default().push(read_only("registry-credentials", "/credentials/registry"));
+        volumes.push(secret_volume("registry-credentials", secret));
+    }
+    if let Some(secret) = target.ca_secret {
+        flag("ca", "/credentials/registry-ca/ca.crt");
+        container.volume_mounts.get_or_insert_default().push(read_only("registry-ca", "/credentials/registry-ca"));
+        volumes.push(secret_volume("registry-ca", secret));
+    }
+    if target.plain_http {
+        args.push("--plain-http".to_owned());
+    }
+    container.args = Some(args);
+    (container, volumes)
+}
+
+fn own_step(name: &str, config: &Config) -> Container {
+    Container {
+        name: name.to_owned(),
+        image: Some(config.steps.image.clone()),
+        image_pull_policy: config.steps.image_pull_policy.clone(),
+        resources: config.steps.resources.clone(),
+        // The image has no directory that can be written to: what is spooled lies on the shared volume, under its limit.
+        env: Some(vec![EnvVar { name: "TMPDIR".to_owned(), value: Some(WORKSPACE.to_owned()), value_from: None }]),
+        volume_mounts: Some(vec![mount("workspace", WORKSPACE)]),
+        termination_message_policy: Some("File".to_owned()),
+        security_context: Some(SecurityContext {
+            run_as_user: Some(USER),
+            run_as_group: Some(USER),
+            run_as_non_root: Some(true),
+            read_only_root_filesystem: Some(true),
+            allow_privilege_escalation: Some(false),
+            capabilities: Some(Capabilities { drop: Some(words(&["ALL"])), ..Capabilities::default() }),
+            seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), ..SeccompProfile::default() }),
+            ..SecurityContext::default()
+        }),
+        ..Container::default()
+    }
+}
+
+fn read_only(volume: &str, path: &str) -> k8s_openapi::api::core::v1::VolumeMount {
+    k8s_openapi::api::core::v1::VolumeMount { read_only: Some(true), ..mount(volume, path) }
+}
+
+fn secret_volume(name: &str, secret: &str) -> Volume {
+    Volume {
+        name: name.to_owned(),
+        // Readable by the step's group (fsGroup) alone.
+        secret: Some(SecretVolumeSource {
+            secret_name: Some(secret.to_owned()),
+            default_mode: Some(0o440),
+            ..SecretVolumeSource::default()
+        }),
+        ..Volume::default()
+    }
+}

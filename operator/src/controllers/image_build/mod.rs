@@ -1,0 +1,239 @@
+//! ImageBuild: freeze the commit, make one Job, follow it to its end.
+//!
+//! Every step may be the last before a crash: the commit is in the status before the Job exists, the Job's name follows from the object, and a Job
+//! of that name is taken over where owner and key are ours.
+
+mod cause;
+mod engine;
+mod freeze;
+mod job;
+mod outcome;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Resource, ResourceExt};
+use mainstay_crds::{ContainerImage, ImageBuild, ImageBuildStatus, JobReference, SourceRepository, names};
+
+use self::cause::{Cause, Progress, progress};
+use self::outcome::Outcome;
+use super::container_image::child;
+use super::context::{Context, now};
+use super::problem::Problem;
+use super::publish::{Change, publish};
+use super::{access, source};
+use crate::domain::build::{self, short};
+use crate::domain::condition::{State, Verdict, conditions};
+use crate::domain::{duration, scrub};
+
+/// How often a build that runs is looked at without a change of its Job or pod.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+/// How long to wait for a ContainerImage or a clone to appear.
+const SOON: Duration = Duration::from_secs(2);
+
+/// One reconcile. Problems end in the status; they are no errors of the controller.
+///
+/// # Errors
+/// Never: the type is that of kube.
+pub async fn reconcile(build: Arc<ImageBuild>, ctx: Arc<Context>) -> Result<Action, Infallible> {
+    let ended = build.status.as_ref().is_some_and(|status| status.completed_at.is_some());
+    if build.metadata.deletion_timestamp.is_some() || ended {
+        return Ok(Action::await_change());
+    }
+    let key = ObjectRef::from_obj(build.as_ref()).to_string();
+    let mut status = build.status.clone().unwrap_or_default();
+    status.last_handled_reconcile_at = build.annotations().get(names::RECONCILE_AT).cloned();
+    let result = match run(&build, &ctx, &mut status).await {
+        Ok(Outcome::Running(verdict)) => report(&build, &ctx, &mut status, &verdict).await.map(|()| LOOK_AGAIN),
+        Ok(Outcome::Ended(verdict)) => {
+            outcome::end(&mut status, now());
+            let written = report(&build, &ctx, &mut status, &verdict).await;
+            if written.is_ok() {
+                told(&build, &ctx, &status, &verdict).await;
+            }
+            written.map(|()| LOOK_AGAIN)
+        }
+        Err(problem) => report(&build, &ctx, &mut status, &problem.verdict).await.and(Err(problem)),
+    };
+    Ok(ctx.next("imagebuild", &key, result.as_ref().copied()))
+}
+
+async fn run(build: &ImageBuild, ctx: &Context, status: &mut ImageBuildStatus) -> Result<Outcome, Problem> {
+    let namespace = build.namespace().unwrap_or_default();
+    let reference = ObjectRef::<ContainerImage>::new(&build.spec.image).within(&namespace);
+    let Some(image) = ctx.images.get(&reference) else {
+        let text = format!(
+            "ContainerImage {} (spec.image) does not exist in namespace {namespace}: create it, or delete this build",
+            build.spec.image
+        );
+        return Err(Problem { class: crate::error::Class::Waiting(SOON), ..Problem::stuck("ImageNotFound", text) });
+    };
+    if build.owner_references().is_empty()
+        && let Some(owner) = child::owner(&image)
+    {
+        ctx.cluster.adopt(build, &owner).await?;
+    }
+    let repository = source::of(&image, ctx)?;
+    if status.commit.is_none() {
+        match freeze::freeze(build, &image, &repository, ctx, status).await? {
+            Ok(()) => {
+                let text = format!(
+                    "commit {} is built as {}",
+                    short(status.commit.as_deref().unwrap_or_default()),
+                    status.tag.as_deref().unwrap_or_default()
+                );
+                report(build, ctx, status, &Verdict::new(State::Working, "Queued", text)).await?;
+            }
+            Err(cause) => return Ok(outcome::failed(status, &cause)),
+        }
+    }
+    if status.job.is_none()
+        && let Some(outcome) = exists(ctx, &repository, status).await?
+    {
+        return Ok(outcome);
+    }
+    let job = match own_job(build, &image, &repository, ctx, status).await? {
+        Ok(job) => job,
+        Err(cause) => return Ok(outcome::failed(status, &cause)),
+    };
+    follow(&job, &repository, ctx, status).await
+}
+
+/// The tag may be there before we begin: ours is success, another's is never moved (design section 6.2).
+async fn exists(ctx: &Context, repository: &SourceRepository, status: &mut ImageBuildStatus) -> Result<Option<Outcome>, Problem> {
+    let (image, tag) = (status.image.clone().unwrap_or_default(), status.tag.clone().unwrap_or_default());
+    let (registry, path) = access::registry(ctx, repository, &image).await?;
+    let found = ctx.calls.outside("registry.image", registry.image(&path, &tag)).await?;
+    Ok(found.map(|found| outcome::present(status, found.digest, found.revision)))
+}
+
+/// The Job of this build: the one that is there, or a new one. A Job that somebody deleted is made again once.
+async fn own_job(
+    build: &ImageBuild,
+    image: &ContainerImage,
+    repository: &SourceRepository,
+    ctx: &Context,
+    status: &mut ImageBuildStatus,
+) -> Result<Result<Job, Cause>, Problem> {
+    let namespace = build.namespace().unwrap_or_default();
+    let uid = build.uid().unwrap_or_default();
+    let name = build::job_name(&build.name_any(), &uid);
+    let before = status.job.clone();
+    let job = match ctx.cluster.get::<Job>(&namespace, &name).await? {
+        Some(job) => job,
+        None if before.as_ref().is_some_and(|job| job.recreated > 0) => {
+            let message = format!(
+                "Job {name} was deleted twice: it is not made again. Set {} on ContainerImage {} for a new build",
+                names::REBUILD_AT,
+                image.name_any()
+            );
+            return Ok(Err(Cause { reason: "JobDeleted".to_owned(), message, transient: false, log_of: None }));
+        }
+        None => {
+            let Some(wanted) = freeze::job(build, image, repository, ctx, status, &name).await? else {
+                let name = status.engine.map_or("auto", |engine| engine.as_str());
+                let why = status.engine_reason.as_deref().unwrap_or_default();
+                let message = format!("engine {name} ({why}) has no image: set engines.{name}.image of the chart, or spec.build.engine");
+                return Ok(Err(Cause { reason: "EngineNotConfigured".to_owned(), message, transient: false, log_of: None }));
+            };
+            match ctx.cluster.create(&namespace, &wanted).await? {
+                Some(created) => created,
+                None => return Err(Problem::waiting("Queued", format!("Job {name} was made a moment ago"), SOON)),
+            }
+        }
+    };
+    let ours = job.owner_references().iter().any(|owner| owner.uid == uid) && job.annotations().get(names::BUILD_KEY) == Some(&uid);
+    if !ours {
+        let message = format!(
+            "Job {name} exists and is not of this build: delete it, then set {} on ContainerImage {}",
+            names::REBUILD_AT,
+            image.name_any()
+        );
+        return Ok(Err(Cause { reason: "NameConflict".to_owned(), message, transient: false, log_of: None }));
+    }
+    let job_uid = job.uid().unwrap_or_default();
+    if before.as_ref().is_none_or(|known| known.uid != job_uid) {
+        let recreated = before.map_or(0, |known| known.recreated + 1);
+        status.job = Some(JobReference { name, uid: job_uid, recreated });
+        status.started_at = status.started_at.clone().or_else(|| job.meta().creation_timestamp.clone());
+    }
+    Ok(Ok(job))
+}
+
+/// How far the Job is.
+async fn follow(job: &Job, repository: &SourceRepository, ctx: &Context, status: &mut ImageBuildStatus) -> Result<Outcome, Problem> {
+    let pod = ctx.cluster.pod_of(job).await?;
+    if let Some(pod) = &pod {
+        status.pod = Some(pod.name_any());
+        status.node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
+    }
+    Ok(match progress(job, pod.as_ref()) {
+        Progress::Running { reason, message } => Outcome::Running(Verdict::new(State::Working, reason, message)),
+        Progress::Succeeded(report) => outcome::pushed(status, &report),
+        Progress::SucceededSilently => match exists(ctx, repository, status).await? {
+            Some(outcome) => outcome,
+            None => outcome::failed(
+                status,
+                &Cause {
+                    reason: "PushFailed".to_owned(),
+                    message: "the build ended well but its tag is not in the registry".to_owned(),
+                    transient: true,
+                    log_of: None,
+                },
+            ),
+        },
+        Progress::Failed(mut cause) => {
+            if let (Some(pod), Some(container)) = (&pod, cause.log_of) {
+                status.log_tail = Some(log_tail(ctx, pod, container).await).filter(|tail| !tail.is_empty());
+                if let ("BuildFailed", Some(words)) = (cause.reason.as_str(), status.log_tail.as_deref().and_then(cause::builder_error)) {
+                    cause.message = words;
+                }
+            }
+            cause.message = scrub::clean(&cause.message);
+            outcome::failed(status, &cause)
+        }
+    })
+}
+
+async fn log_tail(ctx: &Context, pod: &Pod, container: &str) -> String {
+    match ctx.cluster.log(pod, container).await {
+        Ok(log) => scrub::tail(&log),
+        // The cause is known without it, and the node may be gone for good.
+        Err(error) => format!("(the log of step {container} could not be read: {error})"),
+    }
+}
+
+/// Metrics and the event on the ContainerImage, after the end is written.
+async fn told(build: &ImageBuild, ctx: &Context, status: &ImageBuildStatus, verdict: &Verdict) {
+    let took = status.duration.as_deref().and_then(duration::parse);
+    ctx.metrics.build(status.engine.map_or("none", |engine| engine.as_str()), &verdict.reason, took);
+    let reference = ObjectRef::<ContainerImage>::new(&build.spec.image).within(&build.namespace().unwrap_or_default());
+    let Some(image) = ctx.images.get(&reference) else { return };
+    let name = format!("{}:{}", image.name_any(), status.tag.as_deref().unwrap_or_default());
+    match verdict.state {
+        State::Good => {
+            let took = status.duration.as_deref().map_or_else(String::new, |took| format!(" in {took}"));
+            let text = format!("{name} {}{took}", status.digest.as_deref().unwrap_or_default());
+            let reason = if verdict.reason == "Pushed" { "ImagePushed" } else { "BuildSkipped" };
+            ctx.cluster.event(image.as_ref(), false, reason, "Build", &text).await;
+        }
+        _ => {
+            let text = format!("{} ({}): {}", build.name_any(), verdict.reason, verdict.message);
+            ctx.cluster.event(image.as_ref(), true, "ImageBuildFailed", "Build", &text).await;
+        }
+    }
+}
+
+async fn report(build: &ImageBuild, ctx: &Context, status: &mut ImageBuildStatus, verdict: &Verdict) -> Result<(), Problem> {
+    let before = build.status.as_ref().map(|s| s.conditions.clone()).unwrap_or_default();
+    status.observed_generation = build.metadata.generation;
+    status.conditions = conditions(&before, "Succeeded", verdict, build.metadata.generation, &now());
+    let change = Change { old: build.status.as_ref(), new: status, before: &before, summary: "Succeeded", verdict };
+    Ok(publish(ctx, build, change).await?)
+}

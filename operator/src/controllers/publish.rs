@@ -1,0 +1,40 @@
+//! Status and events, written on change only: at rest nothing is written (design section 6.1).
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use serde::Serialize;
+
+use super::context::Context;
+use crate::clients::call::CallError;
+use crate::clients::cluster::Namespaced;
+use crate::domain::condition::{State, Verdict, find};
+
+/// What to write.
+pub struct Change<'a, S> {
+    /// The status as it was read.
+    pub old: Option<&'a S>,
+    /// The status as it should be.
+    pub new: &'a S,
+    /// Conditions of `old`.
+    pub before: &'a [Condition],
+    /// `Ready` or `Succeeded`.
+    pub summary: &'static str,
+    /// What `new` says.
+    pub verdict: &'a Verdict,
+}
+
+/// Writes the status where it differs, and one event where the reason of the summary condition differs.
+///
+/// # Errors
+/// Where the status cannot be written.
+pub async fn publish<K: Namespaced, S: Serialize + PartialEq>(ctx: &Context, object: &K, change: Change<'_, S>) -> Result<(), CallError> {
+    if change.old == Some(change.new) {
+        return Ok(());
+    }
+    ctx.cluster.apply_status(object, change.new).await?;
+    let verdict = change.verdict;
+    if find(change.before, change.summary).map(|c| c.reason.as_str()) != Some(verdict.reason.as_str()) {
+        let warning = matches!(verdict.state, State::Retrying | State::Stuck);
+        ctx.cluster.event(object, warning, &verdict.reason, "Reconcile", &verdict.message).await;
+    }
+    Ok(())
+}

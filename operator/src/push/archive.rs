@@ -1,0 +1,89 @@
+//! What a builder leaves: an OCI layout or a Docker archive. Both become the same thing: a configuration and layers, every digest checked.
+//! The archive comes from a build that may be hostile.
+
+use std::io::{self, Read};
+use std::path::Path;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::tarball::Tarball;
+use super::{docker, layout};
+use crate::clients::registry::Blob;
+
+/// Largest JSON document in an archive.
+pub(super) const MAX_JSON: u64 = 8 << 20;
+
+/// Why an archive does not serve.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ArchiveError {
+    /// It is not what it should be.
+    #[error("the image archive is not valid: {0}")]
+    Invalid(String),
+    /// It cannot be read, or its volume is full.
+    #[error("the image archive cannot be read")]
+    Io(#[from] io::Error),
+}
+
+/// An image before it gets our labels.
+#[derive(Debug)]
+pub(super) struct Contents {
+    /// The image's configuration (OCI image specification).
+    pub(super) config: Value,
+    /// Annotations of its manifest.
+    pub(super) annotations: Vec<(String, String)>,
+    /// Layers in order.
+    pub(super) layers: Vec<Layer>,
+}
+
+/// A layer, compressed as it will be pushed.
+#[derive(Debug)]
+pub(super) struct Layer {
+    pub(super) media_type: String,
+    pub(super) blob: Blob,
+}
+
+/// Opens an archive.
+pub(super) fn open(path: &Path, spool: &Path) -> Result<Contents, ArchiveError> {
+    if !path.exists() {
+        return Err(ArchiveError::Invalid(format!("the build step left no {}", path.display())));
+    }
+    if path.is_dir() {
+        return layout::read(&layout::Directory(path.to_owned()));
+    }
+    let tarball = Tarball::open(path, spool)?;
+    if tarball.find("index.json").is_some() && tarball.find("oci-layout").is_some() {
+        return layout::read(&tarball);
+    }
+    if tarball.find("manifest.json").is_some() {
+        return docker::read(&tarball, spool);
+    }
+    Err(ArchiveError::Invalid("it holds neither index.json (an OCI layout) nor manifest.json (a Docker archive)".to_owned()))
+}
+
+/// Reads and parses a JSON document.
+pub(super) fn json<T: serde::de::DeserializeOwned>(name: &str, reader: impl Read) -> Result<T, ArchiveError> {
+    serde_json::from_slice(&bytes(name, reader)?).map_err(|error| ArchiveError::Invalid(format!("{name}: {error}")))
+}
+
+/// Reads a small file.
+pub(super) fn bytes(name: &str, reader: impl Read) -> Result<Vec<u8>, ArchiveError> {
+    let mut all = Vec::new();
+    reader.take(MAX_JSON + 1).read_to_end(&mut all)?;
+    if all.len() as u64 > MAX_JSON {
+        return Err(ArchiveError::Invalid(format!("{name} is longer than {MAX_JSON} bytes")));
+    }
+    Ok(all)
+}
+
+/// `sha256:` and the hash of what is read.
+pub(super) fn digest(mut reader: impl Read) -> io::Result<String> {
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 128 << 10];
+    loop {
+        match reader.read(&mut buffer)? {
+            0 => return Ok(format!("sha256:{}", hex::encode(hash.finalize()))),
+            n => hash.update(buffer.get(..n).unwrap_or_default()),
+        }
+    }
+}
