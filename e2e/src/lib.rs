@@ -1,1 +1,3 @@
-//! e2e
+//! Stories against a real, throw-away Kubernetes, and the lab that makes one on a bare machine.
+
+pub mod lab;
