@@ -7,6 +7,7 @@ use std::{
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
+use super::machine::{checkout, command::Command, programs::Programs};
 use super::{
     Context, Error, Result, address,
     audit::AuditLog,
@@ -90,6 +91,29 @@ impl Lab {
         let kubeconfig = Kubeconfig::read_from(&self.kubeconfig).context(what())?;
         let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.context(what())?;
         kube::Client::try_from(config).context(what())
+    }
+
+    /// Runs kubectl, helm or crane against this lab, and gives what it prints.
+    ///
+    /// # Errors
+    /// Where it fails: with the end of what it said.
+    pub async fn run(&self, program: &str, args: &[impl AsRef<str>]) -> Result<String> {
+        self.run_with(program, args, "").await
+    }
+
+    /// As [`Self::run`], with this on its standard input.
+    ///
+    /// # Errors
+    /// Where it fails: with the end of what it said.
+    pub async fn run_with(&self, program: &str, args: &[impl AsRef<str>], input: &str) -> Result<String> {
+        let tools = Programs::of(&checkout()?, &Paths::from_env()?).await?;
+        let inherited = std::env::var("PATH").unwrap_or_default();
+        let own = if self.audit.is_some() { tools.path_additions() } else { Vec::new() };
+        let path: Vec<String> = own.iter().map(|folder| folder.display().to_string()).chain([inherited]).collect();
+        // The program is looked up on the path that it gets, not on ours.
+        let program = own.iter().map(|folder| folder.join(program)).find(|at| at.is_file()).unwrap_or_else(|| program.into());
+        let command = Command::new(program, args.iter().map(AsRef::as_ref)).env("PATH", path.join(":"));
+        command.env("KUBECONFIG", self.kubeconfig.as_os_str()).input(input).run().await
     }
 
     /// The registry.

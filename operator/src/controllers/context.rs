@@ -104,6 +104,10 @@ impl Context {
                     Class::Terminal => "terminal",
                 };
                 self.metrics.reconcile(controller, outcome);
+                if outcome != "waiting" {
+                    let verdict = &problem.verdict;
+                    tracing::warn!(object, reason = verdict.reason, outcome, "{}", verdict.message);
+                }
                 Action::requeue(self.failures.pause(object, problem))
             }
         }

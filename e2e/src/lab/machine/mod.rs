@@ -14,7 +14,7 @@ mod node;
 mod packages;
 mod pki;
 mod processes;
-mod programs;
+pub(crate) mod programs;
 mod registry_server;
 pub mod report;
 mod show;

@@ -67,8 +67,12 @@ fn running(pod: &Pod) -> Progress {
             format!("no node fits the build pod: {message}. It goes on as soon as one does; see spec.build and the engine's placement"),
         );
     }
-    for name in STEPS {
-        let Some(state) = container(pod, name).and_then(|status| status.state.as_ref()) else { continue };
+    // The first step that has not ended; those after it wait for it, and say so in the same words as one that cannot start.
+    let unfinished = STEPS.into_iter().find_map(|name| {
+        let state = container(pod, name)?.state.as_ref()?;
+        state.terminated.is_none().then_some((name, state))
+    });
+    if let Some((name, state)) = unfinished {
         if let Some(waiting) = &state.waiting {
             let detail = waiting.message.as_deref().unwrap_or_default();
             match waiting.reason.as_deref().unwrap_or_default() {
@@ -84,7 +88,8 @@ fn running(pod: &Pod) -> Progress {
                 _ => {}
             }
         }
-        if state.running.is_some() {
+        let begun = state.running.is_some() || state.waiting.is_some() && name != "source";
+        if begun {
             return match name {
                 "source" => say("Cloning", "step 1/3: fetching the commit".to_owned()),
                 "build" => say("Building", "step 2/3: building".to_owned()),
@@ -288,6 +293,13 @@ mod tests {
         assert_eq!((full.reason.as_str(), full.transient), ("WorkspaceFull", false));
         let drained = failed("{reason: Evicted, message: 'The node was low on resource: memory.'}");
         assert_eq!((drained.reason.as_str(), drained.transient), ("Evicted", true));
+    }
+
+    #[test]
+    fn the_step_that_has_not_ended_speaks() {
+        let status = "{initContainerStatuses: [{name: source, state: {terminated: {exitCode: 0}}}, {name: build, state: {waiting: {reason: PodInitializing}}}], containerStatuses: [{name: push, state: {waiting: {reason: PodInitializing}}}]}";
+        assert_eq!(waits(status).0, "Building");
+        assert_eq!(waits(&status.replacen("terminated: {exitCode: 0}", "waiting: {reason: PodInitializing}", 1)).0, "PodPending");
     }
 
     #[test]

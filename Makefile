@@ -1,0 +1,72 @@
+# Two commands are enough: `make demo` and `make test`. Both install what they need.
+
+SHELL := /bin/bash
+TARGET := x86_64-unknown-linux-musl
+OPERATOR := target/$(TARGET)/release/mainstay
+# Debian packages of the build itself; the lab installs its own.
+PACKAGES := build-essential musl-tools perl pkg-config git curl ca-certificates openssh-server
+
+.PHONY: help demo test unit client e2e lint deny bench operator lab registry crds deps clean clean-lab
+
+help: ## Show this
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: operator lab ## From a bare machine to a commit that became an image, live; the lab stays up
+	cargo run --quiet --package mainstay-e2e --bin demo
+
+test: deps lint unit client e2e ## Everything: lint, unit, client tests, stories in the lab
+	@echo "==> make test: all passed"
+
+unit: deps ## Unit and property tests: seconds
+	cargo test --workspace --lib --bins
+	cargo test --package mainstay-crds --tests
+
+client: deps registry ## Clients against a real Git server and a real registry on this machine
+	MAINSTAY_TEST_REGISTRY="$$(cargo lab program registry registry)" cargo test --package mainstay --test '*'
+
+e2e: operator lab ## Stories in the lab (or in your cluster: see CONTRIBUTING)
+	cargo test --package mainstay-e2e --test '*' -- --ignored --test-threads=2
+	cargo lab down
+
+lint: deps ## rustfmt and clippy; warnings are errors
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+deny: ## Licences and advisories of the dependencies (installs cargo-deny)
+	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	cargo deny check
+
+bench: deps ## Index of 30,000 commits against one git log per container: ratios
+	cargo bench --package mainstay --bench index
+
+operator: deps ## The operator as a static release program
+	cargo build --release --target $(TARGET) --package mainstay
+	@ls -l $(OPERATOR) | awk '{printf "operator: %.1f MiB\n", $$5 / 1048576}'
+
+lab: deps ## Start the lab: Kubernetes, registry, forge (the first time about 15 minutes)
+	cargo build --quiet --package mainstay-e2e
+	cargo lab up
+
+registry: deps
+	cargo build --quiet --package mainstay-e2e
+	cargo lab build registry
+
+crds: deps ## Write crds/generated from the Rust types
+	cargo crdgen
+
+deps:
+	@missing=$$(for p in $(PACKAGES); do dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null | grep -q '^installed$$' || echo $$p; done); \
+	if [ -n "$$missing" ]; then \
+	  echo "==> installing Debian packages:" $$missing; \
+	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing; \
+	fi
+	@rustup target list --installed | grep -q '^$(TARGET)$$' || rustup target add $(TARGET)
+
+clean: ## Take the lab down and prove that nothing of it is left
+	cargo build --quiet --package mainstay-e2e
+	cargo lab down
+
+clean-lab: ## Also remove the lab's cache, and what Go keeps of it
+	cargo build --quiet --package mainstay-e2e
+	cargo lab clean --cache
+	go clean -cache

@@ -1,0 +1,63 @@
+//! Mainstay in the cluster, installed as a user does: with Helm, from the chart of this checkout.
+
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::lab::machine::{self, push_program};
+use crate::lab::paths::Paths;
+use crate::lab::{Context, Error, Lab, Result};
+
+/// Namespace of the operator.
+pub const NAMESPACE: &str = "mainstay-system";
+
+/// Release and Deployment.
+pub const RELEASE: &str = "mainstay";
+
+/// The name that the API server's audit log has for it.
+pub const ACCOUNT: &str = "system:serviceaccount:mainstay-system:mainstay";
+
+/// The program: `MAINSTAY_OPERATOR_BINARY`, else what `make operator` built.
+///
+/// # Errors
+/// Where it is not there.
+pub fn program(checkout: &Path) -> Result<PathBuf> {
+    let named = std::env::var_os("MAINSTAY_OPERATOR_BINARY").map(PathBuf::from);
+    let program = named.unwrap_or_else(|| checkout.join("target/x86_64-unknown-linux-musl/release/mainstay"));
+    if program.is_file() {
+        return Ok(program);
+    }
+    Err(Error::new("find the operator", format!("{} is not there", program.display())).remedy("build it: make operator"))
+}
+
+/// Pushes the program as an image and installs or upgrades the chart. The tag is the program's hash: the same program changes nothing.
+///
+/// # Errors
+/// Where Helm or the registry says no.
+pub async fn install(lab: &Lab, settings: &[(&str, &str)]) -> Result<()> {
+    let checkout = machine::checkout()?;
+    let program = program(&checkout)?;
+    let bytes = std::fs::read(&program).context(format!("read {}", program.display()))?;
+    let tag = hex::encode(Sha256::digest(&bytes)).chars().take(12).collect::<String>();
+    push_program(&Paths::from_env()?, lab.registry(), &program, "mainstay", &tag).await?;
+    let values = checkout.join("e2e/lab/values.yaml");
+    let chart = checkout.join("charts/mainstay");
+    let mut args: Vec<String> = ["upgrade", "--install", RELEASE].map(str::to_owned).into();
+    args.push(chart.display().to_string());
+    args.extend(["--namespace", NAMESPACE, "--create-namespace", "--wait", "--timeout", "3m", "--values"].map(str::to_owned));
+    args.extend([values.display().to_string(), "--set-string".to_owned(), format!("image.tag={tag}")]);
+    for (key, value) in settings {
+        args.extend(["--set".to_owned(), format!("{key}={value}")]);
+    }
+    lab.run("helm", &args).await.map(drop)
+}
+
+/// Ends the operator's pod the hard way, and waits until its successor is ready.
+///
+/// # Errors
+/// Where the cluster does not answer.
+pub async fn kill(lab: &Lab) -> Result<()> {
+    let select = ["-n", NAMESPACE, "delete", "pod", "-l", "app.kubernetes.io/name=mainstay", "--grace-period=0", "--force"];
+    lab.run("kubectl", &select).await?;
+    lab.run("kubectl", &["-n", NAMESPACE, "rollout", "status", "deployment/mainstay", "--timeout=2m"]).await.map(drop)
+}
