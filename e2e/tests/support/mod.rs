@@ -1,0 +1,57 @@
+//! What every story begins with.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use mainstay_crds::{ContainerImage, ImageBuild};
+use mainstay_e2e::lab::{Lab, Result};
+use mainstay_e2e::operator;
+use mainstay_e2e::world::World;
+use tokio::sync::OnceCell;
+
+static INSTALLED: OnceCell<()> = OnceCell::const_new();
+
+/// The lab with the operator of this checkout in it.
+pub async fn lab() -> Result<Lab> {
+    let lab = Lab::connect()?;
+    let for_install = lab.clone();
+    INSTALLED.get_or_try_init(|| async move { operator::install(&for_install, &[]).await }).await?;
+    Ok(lab)
+}
+
+/// A fresh namespace and repository for one story.
+pub async fn world(story: &str) -> Result<World> {
+    World::new(lab().await?, story).await
+}
+
+/// Status, reason and message of `Ready`.
+pub fn ready(image: &ContainerImage) -> (String, String, String) {
+    let conditions = image.status.as_ref().map(|s| s.conditions.clone()).unwrap_or_default();
+    let found = conditions.into_iter().find(|c| c.type_ == "Ready");
+    found.map(|c| (c.status, c.reason, c.message)).unwrap_or_default()
+}
+
+/// Status, reason and message of `Succeeded`.
+pub fn succeeded(build: &ImageBuild) -> (String, String, String) {
+    let conditions = build.status.as_ref().map(|s| s.conditions.clone()).unwrap_or_default();
+    let found = conditions.into_iter().find(|c| c.type_ == "Succeeded");
+    found.map(|c| (c.status, c.reason, c.message)).unwrap_or_default()
+}
+
+/// Whether `Ready` is True.
+pub fn is_ready(image: &ContainerImage) -> bool {
+    ready(image).0 == "True"
+}
+
+/// Whether a build has ended.
+pub fn ended(build: &ImageBuild) -> bool {
+    build.status.as_ref().is_some_and(|s| s.completed_at.is_some())
+}
+
+/// `Ready` is False or Unknown with this reason.
+pub fn because(reason: &str) -> impl Fn(&ContainerImage) -> bool + '_ {
+    move |image| ready(image).1 == reason
+}
+
+/// First seven digits.
+pub fn short(commit: &str) -> &str {
+    &commit[..7]
+}
