@@ -6,7 +6,7 @@ OPERATOR := target/$(TARGET)/release/mainstay
 # Debian packages of the build itself; the lab installs its own.
 PACKAGES := build-essential musl-tools perl pkg-config git curl ca-certificates openssh-server
 
-.PHONY: help demo test unit client e2e lint deny bench operator lab registry crds deps clean clean-lab
+.PHONY: help demo test unit client e2e lint deny bench operator lab crds deps clean clean-lab
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,7 +21,7 @@ unit: deps ## Unit and property tests: seconds
 	cargo test --workspace --lib --bins
 	cargo test --package mainstay-crds --tests
 
-client: deps registry ## Clients against a real Git server and a real registry on this machine
+client: deps ## Clients against a real Git server and a real registry on this machine
 	MAINSTAY_TEST_REGISTRY="$$(cargo lab program registry registry)" cargo test --package mainstay --test '*'
 
 e2e: operator lab ## Stories in the lab (or in your cluster: see CONTRIBUTING)
@@ -46,10 +46,6 @@ operator: deps ## The operator as a static release program
 lab: deps ## Start the lab: Kubernetes, registry, forge (the first time about 15 minutes)
 	cargo build --quiet --package mainstay-e2e
 	cargo lab up
-
-registry: deps
-	cargo build --quiet --package mainstay-e2e
-	cargo lab build registry
 
 crds: deps ## Write crds/generated from the Rust types
 	cargo crdgen

@@ -34,7 +34,9 @@ async fn the_registry_wants_a_password_and_its_mirror_takes_nothing() {
     assert_eq!(upload(lab.registry().address()).await.unwrap().status(), 401);
     let mirror = mainstay_e2e::lab::address::READ_ONLY_REGISTRY;
     assert_eq!(upload(mirror).await.unwrap().status(), 405);
-    assert_eq!(http.get(format!("http://{mirror}/v2/library/busybox/manifests/1")).send().await.unwrap().status(), 200);
+    let manifest =
+        http.get(format!("http://{mirror}/v2/library/busybox/manifests/1")).header("Accept", "application/vnd.oci.image.manifest.v1+json");
+    assert_eq!(manifest.send().await.unwrap().status(), 200);
 }
 
 #[tokio::test]

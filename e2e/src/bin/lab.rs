@@ -42,6 +42,13 @@ enum What {
         #[arg(short, long)]
         follow: bool,
     },
+    /// Build one module of the lab if need be, and print where one of its programs is.
+    Program {
+        /// The module, a folder of e2e/lab/programs.
+        module: String,
+        /// The program.
+        program: String,
+    },
     /// Make an image of a static program and push it as mainstay/operator.
     PushOperator {
         /// The program.
@@ -88,6 +95,10 @@ async fn run(command: What) -> Result<bool> {
         What::Down { take_over } => machine::down(&paths, &machine::checkout()?, take_over).await?,
         What::Status => return machine::status(&paths, &mut out),
         What::Env => machine::env(&paths, &machine::checkout()?, &mut out).await?,
+        What::Program { module, program } => {
+            let path = machine::program(&paths, &machine::checkout()?, &module, &program).await?;
+            writeln!(out, "{}", path.display()).context("print the program's path")?;
+        }
         What::Logs { name, follow } => machine::logs(&paths, name.as_deref(), follow, &mut out).await?,
         What::PushOperator { program, tag } => {
             let lab = Lab::of_machine(&paths)?;

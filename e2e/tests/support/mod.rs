@@ -1,4 +1,5 @@
 //! What every story begins with.
+#![allow(unreachable_pub, reason = "a module of a test")]
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use mainstay_crds::{ContainerImage, ImageBuild};

@@ -14,7 +14,7 @@ use mainstay_crds::{ContainerImage, ImageBuild, SourceRepository};
 
 use super::problem::Problem;
 use crate::clients::call::Calls;
-use crate::clients::cluster::Cluster;
+use crate::clients::cluster::{Cluster, Namespaced};
 use crate::clients::git;
 use crate::clients::registry::Registry;
 use crate::config::Config;
@@ -55,6 +55,13 @@ impl fmt::Debug for Context {
 /// The time now, as conditions want it.
 pub fn now() -> Time {
     Time(Timestamp::now())
+}
+
+/// How failures of an object are counted: a changed spec begins anew.
+pub fn object_key<K: Namespaced>(object: &K) -> String {
+    let meta = object.meta();
+    let word = |text: &Option<String>| text.clone().unwrap_or_default();
+    format!("{}/{}/{}#{}", K::kind(&()), word(&meta.namespace), word(&meta.name), meta.generation.unwrap_or_default())
 }
 
 /// Counts failures in a row per object. Lost in a crash: then the pauses begin anew.

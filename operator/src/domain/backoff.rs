@@ -5,8 +5,9 @@ use std::time::Duration;
 /// First pause after a failed reconcile.
 const FIRST: Duration = Duration::from_secs(2);
 
-/// Longest pause between two reconciles that fail: an outage that ends is noticed within it.
-const LONGEST: Duration = Duration::from_secs(300);
+/// Longest pause between two reconciles that fail: an outage that ends, or a Secret that is mended, is noticed within it. Secrets are not
+/// watched: that would take the right to list them all.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// First and longest pause between two attempts at the same build: each costs a pod.
 const FIRST_BUILD: Duration = Duration::from_secs(30);

@@ -59,6 +59,18 @@ pub async fn down(paths: &Paths, checkout: &Path, take_over: bool) -> Result<()>
     Ok(())
 }
 
+/// A program of the lab, built if it is not in the cache: for tests that need one program and no lab.
+pub async fn program(paths: &Paths, checkout: &Path, module: &str, program: &str) -> Result<PathBuf> {
+    let _lock = lock(paths)?;
+    let programs = programs::Programs::of(checkout, paths).await?;
+    let known = programs::MODULES.iter().find(|known| known.name == module);
+    let module = known.ok_or_else(|| Error::new("build a program of the lab", format!("there is no module {module}")))?;
+    if !programs.is_built(module) {
+        programs.build(checkout, module).await?;
+    }
+    Ok(programs.program(module.name, program))
+}
+
 /// Removes the cache: the next `up` builds everything again. The lab must be down.
 pub fn clean_cache(paths: &Paths) -> Result<()> {
     let lock = lock(paths)?;

@@ -11,11 +11,10 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
-use kube::runtime::reflector::ObjectRef;
 use mainstay_crds::{ContainerImage, ContainerImageStatus, names};
 
 use self::plan::{Observed, Outcome, Step};
-use super::context::{Context, now};
+use super::context::{Context, now, object_key};
 use super::problem::Problem;
 use super::publish::{Change, publish};
 use crate::domain::build::short;
@@ -29,7 +28,7 @@ pub async fn reconcile(image: Arc<ContainerImage>, ctx: Arc<Context>) -> Result<
     if image.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
-    let key = ObjectRef::from_obj(image.as_ref()).to_string();
+    let key = object_key(image.as_ref());
     let mut status = image.status.clone().unwrap_or_default();
     let result = match run(&image, &ctx, &mut status).await {
         Ok((verdict, pause)) => report(&image, &ctx, &mut status, &verdict).await.map(|()| pause),

@@ -23,7 +23,7 @@ use mainstay_crds::{ContainerImage, ImageBuild, ImageBuildStatus, JobReference, 
 use self::cause::{Cause, Progress, progress};
 use self::outcome::Outcome;
 use super::container_image::child;
-use super::context::{Context, now};
+use super::context::{Context, now, object_key};
 use super::problem::Problem;
 use super::publish::{Change, publish};
 use super::{access, source};
@@ -46,7 +46,7 @@ pub async fn reconcile(build: Arc<ImageBuild>, ctx: Arc<Context>) -> Result<Acti
     if build.metadata.deletion_timestamp.is_some() || ended {
         return Ok(Action::await_change());
     }
-    let key = ObjectRef::from_obj(build.as_ref()).to_string();
+    let key = object_key(build.as_ref());
     let mut status = build.status.clone().unwrap_or_default();
     status.last_handled_reconcile_at = build.annotations().get(names::RECONCILE_AT).cloned();
     let result = match run(&build, &ctx, &mut status).await {

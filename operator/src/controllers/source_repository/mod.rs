@@ -8,11 +8,10 @@ use std::time::Duration;
 
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
-use kube::runtime::reflector::ObjectRef;
 use mainstay_crds::{ContainerImage, ResolvedRepository, SourceRepository, SourceRepositoryStatus, names};
 
 use super::access;
-use super::context::{Context, now};
+use super::context::{Context, now, object_key};
 use super::problem::Problem;
 use super::publish::{Change, publish};
 use super::source::{CONTAINERS, clone_key};
@@ -37,7 +36,7 @@ struct Seen {
 /// # Errors
 /// Never: the type is that of kube.
 pub async fn reconcile(repository: Arc<SourceRepository>, ctx: Arc<Context>) -> Result<Action, Infallible> {
-    let key = ObjectRef::from_obj(repository.as_ref()).to_string();
+    let key = object_key(repository.as_ref());
     if repository.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
