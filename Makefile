@@ -6,7 +6,7 @@ OPERATOR := target/$(TARGET)/release/mainstay
 # Debian packages of the build itself; the lab installs its own.
 PACKAGES := build-essential musl-tools perl pkg-config git curl ca-certificates openssh-server
 
-.PHONY: help demo test unit client e2e lint deny bench operator lab crds deps clean clean-lab
+.PHONY: help demo test unit client e2e lint deny bench measure operator lab crds deps clean clean-lab
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ deny: ## Licences and advisories of the dependencies (installs cargo-deny)
 
 bench: deps ## Index of 30,000 commits against one git log per container: ratios
 	cargo bench --package mainstay --bench index
+
+measure: operator lab ## Memory, push to Job, overhead of our pod, in the lab
+	cargo run --quiet --package mainstay-e2e --bin measure
 
 operator: deps ## The operator as a static release program
 	cargo build --release --target $(TARGET) --package mainstay

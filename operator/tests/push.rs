@@ -109,7 +109,14 @@ impl World {
     }
 
     fn registry(&self) -> Registry {
-        Registry::new(Settings { endpoint: self.server.endpoint.clone(), plain_http: true, ca: None, credential: None, deadline: Duration::from_secs(10) }).unwrap()
+        Registry::new(Settings {
+            endpoint: self.server.endpoint.clone(),
+            plain_http: true,
+            ca: None,
+            credential: None,
+            deadline: Duration::from_secs(10),
+        })
+        .unwrap()
     }
 }
 
@@ -119,7 +126,9 @@ async fn every_kind_of_archive_becomes_a_labelled_image() {
     let layer = tar(&[("hello", b"hello")]);
     let docker = docker_archive(&layer, &sha(&layer));
     let zipped_layer = docker_archive(&gzip(&layer), &sha(&layer));
-    for (tag, bytes) in [("oci", oci_layout(None)), ("docker", docker.clone()), ("docker-gzip", gzip(&docker)), ("layer-gzip", zipped_layer)] {
+    for (tag, bytes) in
+        [("oci", oci_layout(None)), ("docker", docker.clone()), ("docker-gzip", gzip(&docker)), ("layer-gzip", zipped_layer)]
+    {
         let report = w.push(&w.file(tag, &bytes), tag, COMMIT).await;
         assert_eq!(report.reason, "Pushed", "{tag}: {report:?}");
         let image = w.registry().image("team/cv", tag).await.unwrap().unwrap();

@@ -18,7 +18,8 @@ use support::registry_server::Distribution;
 fn registry(endpoint: &str, password: Option<&str>) -> Registry {
     support::use_ring();
     let credential = password.map(|word| Credential { username: "mainstay".into(), password: word.to_owned().into() });
-    Registry::new(Settings { endpoint: endpoint.to_owned(), plain_http: true, ca: None, credential, deadline: Duration::from_secs(10) }).unwrap()
+    Registry::new(Settings { endpoint: endpoint.to_owned(), plain_http: true, ca: None, credential, deadline: Duration::from_secs(10) })
+        .unwrap()
 }
 
 /// A server that answers by path and query.
@@ -57,9 +58,17 @@ async fn a_password_is_asked_for_and_a_wrong_one_named() {
 #[tokio::test]
 async fn pages_follow_the_link_and_come_to_an_end() {
     let address = mock(|uri, _| match uri {
-        "/v2/x/tags/list?n=1000" => Response::builder().header("link", "</v2/x/tags/list?cursor=b>; rel=\"next\"").body(Body::from(r#"{"tags":["a","b"]}"#)).unwrap(),
-        "/v2/x/tags/list?cursor=b" => Response::builder().header("link", "</v2/x/tags/list?cursor=b>; rel=\"next\"").body(Body::from(r#"{"tags":["b","c"]}"#)).unwrap(),
-        "/v2/away/tags/list?n=1000" => Response::builder().header("link", "<http://127.0.0.1:9/x>; rel=\"next\"").body(Body::from(r#"{"tags":["a"]}"#)).unwrap(),
+        "/v2/x/tags/list?n=1000" => Response::builder()
+            .header("link", "</v2/x/tags/list?cursor=b>; rel=\"next\"")
+            .body(Body::from(r#"{"tags":["a","b"]}"#))
+            .unwrap(),
+        "/v2/x/tags/list?cursor=b" => Response::builder()
+            .header("link", "</v2/x/tags/list?cursor=b>; rel=\"next\"")
+            .body(Body::from(r#"{"tags":["b","c"]}"#))
+            .unwrap(),
+        "/v2/away/tags/list?n=1000" => {
+            Response::builder().header("link", "<http://127.0.0.1:9/x>; rel=\"next\"").body(Body::from(r#"{"tags":["a"]}"#)).unwrap()
+        }
         "/v2/none/tags/list?n=1000" => text(200, r#"{"tags":null}"#),
         "/v2/cut/tags/list?n=1000" => text(200, r#"{"tags":["a","#),
         "/v2/junk/tags/list?n=1000" => text(200, "<html>"),
@@ -111,7 +120,11 @@ async fn a_password_goes_to_its_own_host_only() {
     // A token server on another host without TLS gets nothing.
     let thief = mock(|_, authorization| panic!("it got {authorization:?}")).await;
     let address = mock(move |_, _| {
-        Response::builder().status(401).header("www-authenticate", format!("Bearer realm=\"http://{thief}/token\",service=\"x\"")).body(Body::empty()).unwrap()
+        Response::builder()
+            .status(401)
+            .header("www-authenticate", format!("Bearer realm=\"http://{thief}/token\",service=\"x\""))
+            .body(Body::empty())
+            .unwrap()
     })
     .await;
     let error = registry(&address.to_string(), Some("word")).image("x", "v1").await.unwrap_err();

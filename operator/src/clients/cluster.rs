@@ -14,6 +14,7 @@ use mainstay_crds::names;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use super::call::{CallError, Calls};
 
@@ -182,8 +183,9 @@ impl Cluster {
         let event = Event {
             type_: if warning { EventType::Warning } else { EventType::Normal },
             reason: reason.to_owned(),
+            // Events that differ in their note alone are joined, and the first note stays: the hash keeps them apart.
+            action: format!("{action}-{}", hex::encode(Sha256::digest(&note)).get(..8).unwrap_or_default()),
             note: Some(note),
-            action: action.to_owned(),
             secondary: None,
         };
         if let Err(error) = self.calls.cluster("api.event", self.recorder.publish(&event, &object.object_ref(&()))).await {

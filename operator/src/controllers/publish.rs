@@ -22,7 +22,7 @@ pub struct Change<'a, S> {
     pub verdict: &'a Verdict,
 }
 
-/// Writes the status where it differs, and one event where the reason of the summary condition differs.
+/// Writes the status where it differs, and one event where something ended well or badly for another reason than before.
 ///
 /// # Errors
 /// Where the status cannot be written.
@@ -32,7 +32,9 @@ pub async fn publish<K: Namespaced, S: Serialize + PartialEq>(ctx: &Context, obj
     }
     ctx.cluster.apply_status(object, change.new).await?;
     let verdict = change.verdict;
-    if find(change.before, change.summary).map(|c| c.reason.as_str()) != Some(verdict.reason.as_str()) {
+    // Work under way is in the status; what comes of it is an event.
+    let told = find(change.before, change.summary).map(|c| c.reason.as_str()) == Some(verdict.reason.as_str());
+    if !told && verdict.state != State::Working {
         let warning = matches!(verdict.state, State::Retrying | State::Stuck);
         ctx.cluster.event(object, warning, &verdict.reason, "Reconcile", &verdict.message).await;
     }

@@ -108,7 +108,13 @@ impl Server {
     }
 }
 
-async fn serve(State((root, behaviour)): State<(PathBuf, Arc<Behaviour>)>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response<Body> {
+async fn serve(
+    State((root, behaviour)): State<(PathBuf, Arc<Behaviour>)>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response<Body> {
     behaviour.requests.fetch_add(1, Ordering::SeqCst);
     let answer = |status: u16| Response::builder().status(status).header(header::RETRY_AFTER, "7").body(Body::from("no")).unwrap();
     let instead = behaviour.instead.load(Ordering::SeqCst);

@@ -25,7 +25,9 @@ impl Distribution {
             std::fs::write(directory.path().join("htpasswd"), format!("{line}\n")).unwrap();
             format!("auth: {{htpasswd: {{realm: test, path: {root}/htpasswd}}}}\n")
         });
-        let config = format!("version: 0.1\nstorage: {{filesystem: {{rootdirectory: {root}/data}}, delete: {{enabled: true}}}}\n{auth}http: {{addr: '{endpoint}'}}\n");
+        let config = format!(
+            "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {root}/data}}, delete: {{enabled: true}}}}\n{auth}http: {{addr: '{endpoint}'}}\n"
+        );
         std::fs::write(directory.path().join("config.yml"), config).unwrap();
         let child = Command::new(program)
             .arg("serve")
