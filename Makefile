@@ -4,7 +4,7 @@ SHELL := /bin/bash
 TARGET := x86_64-unknown-linux-musl
 OPERATOR := target/$(TARGET)/release/mainstay
 # Debian packages of the build itself; the lab installs its own.
-PACKAGES := build-essential musl-tools perl pkg-config git curl ca-certificates openssh-server
+PACKAGES := build-essential musl-tools perl pkg-config git curl ca-certificates openssh-server openssh-client socat
 
 .PHONY: help demo test unit client e2e lint deny bench measure operator lab crds deps clean clean-lab
 

@@ -29,18 +29,18 @@ pub fn of(image: &ContainerImage, ctx: &Context) -> Result<Arc<SourceRepository>
                 "SourceRepository {} (spec.sourceRef) does not exist in namespace {namespace}: create it or change spec.sourceRef",
                 reference.name
             );
-            Problem { class: crate::error::Class::Waiting(SOON), ..Problem::stuck("SourceNotFound", text) }
+            Problem::stuck("SourceNotFound", text).again_in(SOON)
         });
     }
     match (all.pop(), all.is_empty()) {
         (Some(only), true) => Ok(only),
         (None, _) => {
             let text = format!("there is no SourceRepository in namespace {namespace}: create one, or name one in spec.sourceRef");
-            Err(Problem { class: crate::error::Class::Waiting(SOON), ..Problem::stuck("SourceNotFound", text) })
+            Err(Problem::stuck("SourceNotFound", text).again_in(SOON))
         }
         (Some(_), false) => {
             let text = format!("there are {} SourceRepositories in namespace {namespace}: name one in spec.sourceRef", all.len() + 1);
-            Err(Problem { class: crate::error::Class::Waiting(SOON), ..Problem::stuck("SourceAmbiguous", text) })
+            Err(Problem::stuck("SourceAmbiguous", text).again_in(SOON))
         }
     }
 }

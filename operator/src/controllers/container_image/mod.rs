@@ -32,6 +32,8 @@ pub async fn reconcile(image: Arc<ContainerImage>, ctx: Arc<Context>) -> Result<
     let mut status = image.status.clone().unwrap_or_default();
     let result = match run(&image, &ctx, &mut status).await {
         Ok((verdict, pause)) => report(&image, &ctx, &mut status, &verdict).await.map(|()| pause),
+        // After a restart the clones are made again: that is no news about an image that was reported on before.
+        Err(problem) if problem.is_warming_up() && image.status.is_some() => Err(problem),
         Err(problem) => report(&image, &ctx, &mut status, &problem.verdict).await.and(Err(problem)),
     };
     Ok(ctx.next("containerimage", &key, result.as_ref().copied()))

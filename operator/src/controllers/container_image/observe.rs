@@ -14,12 +14,15 @@ use crate::controllers::access;
 use crate::controllers::context::Context;
 use crate::controllers::problem::Problem;
 use crate::controllers::source::{self, clone_key};
-use crate::domain::condition::{State, find};
+use crate::domain::condition::find;
 use crate::domain::tag;
 use crate::error::{Class, Classified, chain};
 
 /// How long to wait for another object of ours to move on.
 const SOON: Duration = Duration::from_secs(2);
+
+/// How long to wait for a SourceRepository that has a problem of its own: its next status is looked at at once anyway.
+const LATER: Duration = Duration::from_secs(30);
 
 /// What was seen.
 pub(super) struct Seen {
@@ -94,10 +97,7 @@ fn head(repository: &SourceRepository) -> Result<String, Problem> {
         (Some(head), _) => Ok(head),
         (None, Some(ready)) if ready.status == "False" => {
             let text = format!("SourceRepository {}: {}: {}", repository.name_any(), ready.reason, ready.message);
-            Err(Problem {
-                verdict: crate::domain::condition::Verdict::new(State::Retrying, "SourceUnavailable", text),
-                class: Class::Waiting(Duration::from_secs(30)),
-            })
+            Err(Problem::retrying("SourceUnavailable", text).again_in(LATER))
         }
         (None, _) => {
             Err(Problem::waiting("SourceUnavailable", format!("SourceRepository {} has not fetched main yet", repository.name_any()), SOON))

@@ -72,7 +72,7 @@ async fn run(build: &ImageBuild, ctx: &Context, status: &mut ImageBuildStatus) -
             "ContainerImage {} (spec.image) does not exist in namespace {namespace}: create it, or delete this build",
             build.spec.image
         );
-        return Err(Problem { class: crate::error::Class::Waiting(SOON), ..Problem::stuck("ImageNotFound", text) });
+        return Err(Problem::stuck("ImageNotFound", text).again_in(SOON));
     };
     if build.owner_references().is_empty()
         && let Some(owner) = child::owner(&image)
