@@ -140,7 +140,8 @@ mod tests {
     fn a_pause_that_was_asked_for_is_kept() {
         let failures = Failures::default();
         let asked = Duration::from_secs(90);
-        let problem = Problem { class: Class::Transient { after: Some(asked) }, ..Problem::retrying("Throttled", "x") };
+        let mut problem = Problem::retrying("Throttled", "x");
+        problem.class = Class::Transient { after: Some(asked) };
         assert_eq!(failures.pause("a", &problem), asked);
         assert_eq!(failures.pause("a", &Problem::waiting("W", "w", Duration::from_secs(2))), Duration::from_secs(2));
     }

@@ -24,6 +24,14 @@ pub fn format(version: &str, commit: &str, variant: Variant) -> Result<String, V
     if tag.len() > MAX { Err(VersionError::TooLong { length: tag.len(), max: MAX }) } else { Ok(tag) }
 }
 
+/// What is said of a tag that is there and names another commit, or none.
+pub fn conflict(tag: &str, revision: Option<&str>, digest: &str) -> String {
+    let other = revision.map_or("no commit at all".to_owned(), |commit| format!("commit {commit}"));
+    format!(
+        "tag {tag} is in the registry already and names {other} (digest {digest}). Tags are never moved: raise the version, or delete that tag in the registry"
+    )
+}
+
 /// The parts of a tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parts<'a> {

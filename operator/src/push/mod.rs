@@ -16,6 +16,7 @@ use clap::Args as ClapArgs;
 use crate::clients::registry::{Credential, Image, REVISION, Registry, RegistryError, Settings};
 use crate::domain::backoff;
 use crate::domain::report::Report;
+use crate::domain::tag;
 use crate::error::{Class, Classified, chain};
 use crate::step;
 
@@ -75,17 +76,15 @@ enum PushError {
     File(PathBuf, std::io::Error),
     #[error("{0} is not host[:port]/path")]
     Image(String),
-    #[error(
-        "tag {tag} is in the registry already and names {other} (digest {digest}). Tags are never moved: raise the version, or delete that tag in the registry"
-    )]
-    Conflict { tag: String, other: String, digest: String },
+    #[error("{0}")]
+    Conflict(String),
 }
 
 impl PushError {
     fn report(&self) -> Report {
         let (reason, transient) = match self {
             PushError::Archive(_) => ("ArchiveInvalid", false),
-            PushError::Conflict { .. } => ("TagConflict", false),
+            PushError::Conflict(_) => ("TagConflict", false),
             PushError::Registry(RegistryError::Unauthorized { .. } | RegistryError::Forbidden { .. }) => ("PushUnauthorized", false),
             PushError::Registry(error) => ("PushFailed", error.class() != Class::Terminal),
             PushError::File(..) | PushError::Image(_) => ("PushFailed", false),
@@ -149,8 +148,7 @@ fn taken(args: &Args, there: Option<Image>) -> Result<Option<Report>, PushError>
         let message = format!("tag {} is in the registry already, built from this commit ({})", args.tag, image.digest);
         return Ok(Some(Report { reason: "AlreadyExists".to_owned(), message, digest: Some(image.digest), transient: false }));
     }
-    let other = image.revision.map_or("no commit at all".to_owned(), |commit| format!("commit {commit}"));
-    Err(PushError::Conflict { tag: args.tag.clone(), other, digest: image.digest })
+    Err(PushError::Conflict(tag::conflict(&args.tag, image.revision.as_deref(), &image.digest)))
 }
 
 fn labels(args: &Args) -> Vec<(String, String)> {

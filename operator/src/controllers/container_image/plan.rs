@@ -14,6 +14,7 @@ use super::child;
 use crate::domain::backoff;
 use crate::domain::build::{Key, short};
 use crate::domain::condition::{self, State, Verdict};
+use crate::domain::tag;
 
 /// Builds kept where spec.retention does not say.
 const KEPT: i32 = 3;
@@ -139,15 +140,8 @@ fn variant(observed: &Observed<'_>, wanted: &Wanted) -> Standing {
             good(status, &tagged.tag)
         }
         Found::Present { digest, revision } => {
-            let other = revision.as_deref().map_or("no commit at all".to_owned(), |commit| format!("commit {commit}"));
-            let refusal = Refusal {
-                reason: "TagConflict".to_owned(),
-                message: format!(
-                    "tag {} is in the registry already and names {other} (digest {digest}). Tags are never moved: raise the version, or delete that tag in the registry",
-                    tagged.tag
-                ),
-                transient: false,
-            };
+            let message = tag::conflict(&tagged.tag, revision.as_deref(), digest);
+            let refusal = Refusal { reason: "TagConflict".to_owned(), message, transient: false };
             status.reason.clone_from(&refusal.reason);
             Standing { verdict: refused(wanted.variant, &refusal, &status), status, step: None, look_again: None }
         }

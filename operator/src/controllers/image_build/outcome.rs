@@ -9,6 +9,7 @@ use super::cause::Cause;
 use crate::domain::condition::{State, Verdict};
 use crate::domain::duration;
 use crate::domain::report::Report;
+use crate::domain::tag;
 
 /// How a build stands.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,10 +28,7 @@ pub(super) fn present(status: &mut ImageBuildStatus, digest: String, revision: O
         status.digest = Some(digest);
         return Outcome::Ended(Verdict::new(State::Good, "AlreadyExists", text));
     }
-    let other = revision.map_or("no commit at all".to_owned(), |commit| format!("commit {commit}"));
-    let message = format!(
-        "tag {tag} is in the registry already and names {other} (digest {digest}). Tags are never moved: raise the version, or delete that tag in the registry"
-    );
+    let message = tag::conflict(&tag, revision.as_deref(), &digest);
     failed(status, &Cause { reason: "TagConflict".to_owned(), message, transient: false, log_of: None })
 }
 
