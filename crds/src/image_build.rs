@@ -60,8 +60,10 @@ pub struct ImageBuildSpec {
     pub variant: Option<Variant>,
 }
 
-/// What was last observed of an ImageBuild.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// What was last observed of an ImageBuild. That the commit is frozen is kept by the API server: a reconcile that works from an old copy of the
+/// object cannot change it under a Job that runs.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = ("!has(oldSelf.commit) || has(self.commit) && self.commit == oldSelf.commit", "the commit of an ImageBuild is resolved once and cannot change"))]
 #[serde(rename_all = "camelCase")]
 pub struct ImageBuildStatus {
     /// Generation of the spec that this status speaks of.

@@ -96,6 +96,21 @@ fn an_image_build_cannot_change() {
 }
 
 #[test]
+fn the_commit_of_a_build_is_frozen() {
+    let build = |status: &str| {
+        let yaml = format!("{{apiVersion: a, kind: b, metadata: {{name: x}}, spec: {{image: cv, ref: main}}, status: {status}}}");
+        serde_saphyr::from_str::<mainstay_crds::ImageBuild>(&yaml).unwrap()
+    };
+    let frozen = build("{commit: aaaa}");
+    assert!(frozen.validate_cel_update(&build("{}")).is_ok());
+    assert!(build("{commit: aaaa, tag: t}").validate_cel_update(&frozen).is_ok());
+    for moved in ["{commit: bbbb}", "{}"] {
+        let refusal = build(moved).validate_cel_update(&frozen).unwrap_err().to_string();
+        assert!(refusal.contains("resolved once"), "{refusal}");
+    }
+}
+
+#[test]
 fn every_kind_has_what_kubectl_users_expect() {
     for crd in definitions() {
         let names = &crd.spec.names;
