@@ -6,6 +6,16 @@ use rowan::ast::AstNode;
 
 use crate::error::{Class, Classified};
 
+/// Largest Dockerfile that is read, in bytes.
+const MAX_DOCKERFILE: usize = 256 << 10;
+
+/// Largest default.nix that is read, in bytes. rnix takes quadratic time for chains of operators, and a frame of stack for each level: this
+/// bounds both, and real files are smaller.
+const MAX_NIX: usize = 16 << 10;
+
+/// Stack for rnix: enough for a file of [`MAX_NIX`] bytes that is nothing but nesting. Only what is touched is memory.
+const STACK: usize = 256 << 20;
+
 /// The build argument that holds the version.
 pub const ARGUMENT: &str = "CONTAINER_APP_VERSION";
 
@@ -15,9 +25,24 @@ pub enum VersionError {
     /// A Dockerfile without the argument.
     #[error("the Dockerfile has no line `ARG CONTAINER_APP_VERSION=<version>`: add one above the first FROM")]
     NoArgument,
-    /// A Dockerfile that cannot be read.
-    #[error("the Dockerfile cannot be read: {0}")]
-    Dockerfile(String),
+    /// A file that cannot be read.
+    #[error("{file} cannot be read: {message}")]
+    Syntax {
+        /// Which file.
+        file: &'static str,
+        /// Why.
+        message: String,
+    },
+    /// A file that is no build file of a person.
+    #[error("{file} has {size} bytes, and {max} are read at most: move what is large into a file beside it")]
+    TooLarge {
+        /// Which file.
+        file: &'static str,
+        /// Its size in bytes.
+        size: usize,
+        /// What is read.
+        max: usize,
+    },
     /// A nix expression without a version, and no Dockerfile that has one.
     #[error("default.nix has no binding `version = \"<version>\";`: add one, or a Dockerfile with `ARG CONTAINER_APP_VERSION=<version>`")]
     NoBinding,
@@ -77,17 +102,16 @@ impl Classified for VersionError {
 /// # Errors
 /// Where there is none, or it is computed from another argument.
 pub fn dockerfile(bytes: &[u8]) -> Result<String, VersionError> {
-    let text = text("Dockerfile", bytes)?;
-    let parsed = parse_dockerfile::parse_iter(text).map_err(|error| VersionError::Dockerfile(error.to_string()))?;
-    for instruction in parsed {
-        // What stands behind the version need not be understood: the engine will say what it thinks of it.
-        let instruction = instruction.map_err(|error| VersionError::Dockerfile(error.to_string()))?;
-        let Instruction::Arg(argument) = instruction else { continue };
-        for word in argument.arguments.value.split_ascii_whitespace() {
+    let text = text("Dockerfile", bytes, MAX_DOCKERFILE)?;
+    let syntax = |message: String| VersionError::Syntax { file: "Dockerfile", message };
+    // What stands behind the version need not be understood: the engine will say what it thinks of it.
+    for instruction in parse_dockerfile::parse_iter(text).map_err(|error| syntax(error.to_string()))? {
+        let Instruction::Arg(argument) = instruction.map_err(|error| syntax(error.to_string()))? else { continue };
+        let words = words(&argument.arguments.value).ok_or_else(|| syntax("a quote in ARG is not closed".to_owned()))?;
+        for word in words {
             if let Some(value) = word.strip_prefix(ARGUMENT).and_then(|rest| rest.strip_prefix('=')) {
-                let value = value.trim_matches(['"', '\'']);
                 if value.contains('$') {
-                    return Err(VersionError::Computed { file: "Dockerfile", value: value.to_owned() });
+                    return Err(VersionError::Computed { file: "Dockerfile", value: shown(value) });
                 }
                 return if value.is_empty() { Err(VersionError::Empty { version: String::new() }) } else { Ok(value.to_owned()) };
             }
@@ -102,9 +126,22 @@ pub fn dockerfile(bytes: &[u8]) -> Result<String, VersionError> {
 /// # Errors
 /// Where the value is computed.
 pub fn nix(bytes: &[u8]) -> Result<Option<String>, VersionError> {
-    let text = text("default.nix", bytes)?;
-    let root = rnix::Root::parse(text).tree();
-    for binding in root.syntax().descendants().filter_map(ast::AttrpathValue::cast) {
+    let text = text("default.nix", bytes, MAX_NIX)?;
+    // On a thread of its own: the depth of the tree is the author's choice, and a stack that overflows ends the whole program.
+    std::thread::scope(|scope| {
+        let parsing = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || binding(text));
+        let failed = || VersionError::Syntax { file: "default.nix", message: "it is nested too deep".to_owned() };
+        parsing.map_err(|_| failed())?.join().map_err(|_| failed())?
+    })
+}
+
+fn binding(text: &str) -> Result<Option<String>, VersionError> {
+    let parsed = rnix::Root::parse(text);
+    // A tree with errors is not looked at: rnix panics on some of their strings.
+    if let Some(error) = parsed.errors().first() {
+        return Err(VersionError::Syntax { file: "default.nix", message: error.to_string() });
+    }
+    for binding in parsed.tree().syntax().descendants().filter_map(ast::AttrpathValue::cast) {
         let named = binding.attrpath().is_some_and(|path| path.syntax().text() == "version");
         let Some(ast::Expr::Str(string)) = binding.value().filter(|_| named) else { continue };
         let mut version = String::new();
@@ -112,7 +149,7 @@ pub fn nix(bytes: &[u8]) -> Result<Option<String>, VersionError> {
             match part {
                 InterpolPart::Literal(literal) => version.push_str(&literal),
                 InterpolPart::Interpolation(_) => {
-                    return Err(VersionError::Computed { file: "default.nix", value: string.syntax().text().to_string() });
+                    return Err(VersionError::Computed { file: "default.nix", value: shown(&string.syntax().text().to_string()) });
                 }
             }
         }
@@ -121,7 +158,32 @@ pub fn nix(bytes: &[u8]) -> Result<Option<String>, VersionError> {
     Ok(None)
 }
 
-fn text<'a>(file: &'static str, bytes: &'a [u8]) -> Result<&'a str, VersionError> {
+/// The words of an ARG, as BuildKit splits them: blanks in quotes stay. `None` where a quote is not closed.
+fn words(text: &str) -> Option<Vec<String>> {
+    let mut all = Vec::new();
+    let mut word = String::new();
+    let mut quote = None;
+    for character in text.chars() {
+        match (quote, character) {
+            (Some(open), _) if open == character => quote = None,
+            (None, '"' | '\'') => quote = Some(character),
+            (None, _) if character.is_ascii_whitespace() => all.push(std::mem::take(&mut word)),
+            _ => word.push(character),
+        }
+    }
+    all.push(word);
+    quote.is_none().then_some(all)
+}
+
+/// The beginning of a value, for a message.
+fn shown(value: &str) -> String {
+    value.chars().take(80).collect()
+}
+
+fn text<'a>(file: &'static str, bytes: &'a [u8], max: usize) -> Result<&'a str, VersionError> {
+    if bytes.len() > max {
+        return Err(VersionError::TooLarge { file, size: bytes.len(), max });
+    }
     let text = std::str::from_utf8(bytes).map_err(|_| VersionError::NotText { file })?;
     // A byte order mark would shift every position (note crates, section 5).
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
@@ -160,6 +222,31 @@ mod tests {
         assert!(matches!(docker("ARG CONTAINER_APP_VERSION=\nFROM x\n"), Err(VersionError::Empty { .. })));
         assert_eq!(dockerfile(b"\xff\xfe"), Err(VersionError::NotText { file: "Dockerfile" }));
         assert_eq!(VersionError::NoArgument.reason(), "VersionNotFound");
+    }
+
+    #[test]
+    fn quotes_are_read_as_the_builder_reads_them() {
+        assert_eq!(
+            docker("ARG NOTE=\"was CONTAINER_APP_VERSION=9 before\"\nARG CONTAINER_APP_VERSION=1.0\nFROM x\n").as_deref(),
+            Ok("1.0")
+        );
+        assert_eq!(docker("ARG CONTAINER_APP_VERSION=\"1 0\"\nFROM x\n").as_deref(), Ok("1 0"), "refused later, with its blank named");
+        assert!(matches!(docker("ARG CONTAINER_APP_VERSION=\"1.0'\nFROM x\n"), Err(VersionError::Syntax { .. })));
+    }
+
+    #[test]
+    fn hostile_files_end_in_words() {
+        for broken in ["{ version = \"1.0;\n}", "{ version = \"1.0\" }", "{", "'' ${"] {
+            assert!(matches!(nix(broken.as_bytes()), Err(VersionError::Syntax { .. })), "{broken}");
+        }
+        for deep in ["[", "!", "{a="] {
+            let text = deep.repeat(MAX_NIX / deep.len());
+            assert!(matches!(nix(text.as_bytes()), Err(VersionError::Syntax { .. })), "{deep}");
+        }
+        let closed = format!("{}1{}", "[".repeat(8_000), "]".repeat(8_000));
+        assert_eq!(nix(closed.as_bytes()), Ok(None));
+        assert!(matches!(nix(&vec![b' '; MAX_NIX + 1]), Err(VersionError::TooLarge { .. })));
+        assert!(matches!(dockerfile(&vec![b' '; MAX_DOCKERFILE + 1]), Err(VersionError::TooLarge { .. })));
     }
 
     #[test]

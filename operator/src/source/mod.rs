@@ -27,7 +27,7 @@ pub struct Args {
     /// Main: only named in messages.
     #[arg(long)]
     pub branch: Option<String>,
-    /// Where the tree goes; it must be absent or empty.
+    /// Where the tree goes. What is there is removed first.
     #[arg(long)]
     pub destination: PathBuf,
     /// Directory with the keys of the Git Secret.

@@ -38,7 +38,7 @@ impl From<ExportError> for super::SourceError {
     }
 }
 
-/// Writes the tree of `commit` below `destination`, which must be absent or empty. Says how many files there are.
+/// Writes the tree of `commit` as `destination`, in place of what is there. Says how many files there are.
 pub(super) fn export(repository: &Repository, commit: &str, destination: &Path) -> Result<usize, ExportError> {
     let commit = repository.find_commit(Oid::from_str(commit)?)?;
     if destination.exists() {

@@ -75,16 +75,12 @@ pub(crate) fn commit(directory: &Path, remote: &Remote, commit: &str, deadline: 
         };
         let exact = fetch(&format!("+{commit}:refs/heads/mainstay"), 1);
         if let Err(error) = exact {
-            match attempt.session.take_failure() {
-                Some(
-                    failure @ (GitError::AuthenticationFailed { .. }
-                    | GitError::RepositoryNotFound { .. }
-                    | GitError::CertificateInvalid { .. }),
-                ) => {
-                    return Err(failure);
-                }
-                _ if matches!(error.class(), ErrorClass::Ssh) && error.code() == ErrorCode::Auth => return Err(attempt.explain(error)),
-                _ => {}
+            // Only a server that does not give commits by name is asked for its heads; a refusal or an outage is not asked twice.
+            let refused = error.code() == ErrorCode::Auth || Instant::now() >= attempt.until;
+            if let Some(failure) = attempt.session.take_failure() {
+                return Err(failure);
+            } else if refused {
+                return Err(attempt.explain(error));
             }
             fetch("+refs/heads/*:refs/heads/*", 0).map_err(|e| attempt.explain(e))?;
         }

@@ -7,9 +7,6 @@ use super::error::GitError;
 use crate::domain::name;
 use crate::domain::version::{self, VersionError};
 
-/// Largest build file that is read: larger ones are no build files.
-const MAX_FILE: usize = 1 << 20;
-
 /// File modes of Git that are neither file nor directory.
 const SYMLINK: i32 = 0o120_000;
 
@@ -98,7 +95,7 @@ pub(super) fn container(repository: &Repository, commit: Oid, path: &str) -> Res
     let read = |variant: Variant| -> Result<Option<Vec<u8>>, GitError> {
         let Some(id) = blob(&tree, variant.file()) else { return Ok(None) };
         let blob = repository.find_blob(id)?;
-        Ok(Some(blob.content().get(..blob.size().min(MAX_FILE)).unwrap_or_default().to_vec()))
+        Ok(Some(blob.content().to_vec()))
     };
     let (dockerfile, nix) = (read(Variant::Dockerfile)?, read(Variant::Nix)?);
     let mut variants = Vec::new();

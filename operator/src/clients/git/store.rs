@@ -97,7 +97,9 @@ impl Store {
     pub async fn resolve(&self, key: &str, reference: &str) -> Result<String, GitError> {
         let reference = reference.to_owned();
         self.reading(key, move |repository, _| {
-            if let Ok(commit) = repository.refname_to_id(&format!("refs/heads/{reference}")) {
+            // A full commit is that commit, whatever a branch is called.
+            let exact = reference.len() == 40 && Oid::from_str(&reference).is_ok();
+            if let Some(commit) = repository.refname_to_id(&format!("refs/heads/{reference}")).ok().filter(|_| !exact) {
                 return Ok(commit.to_string());
             }
             let hex = reference.len() >= 7 && reference.bytes().all(|b| b.is_ascii_hexdigit());
