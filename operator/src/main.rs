@@ -39,7 +39,9 @@ fn main() -> ExitCode {
     if matches!(cli.command, Command::Operator(_)) {
         tracing_subscriber::fmt().json().with_env_filter(filter).init();
     }
-    let runtime = match tokio::runtime::Runtime::new() {
+    // Few threads: each keeps memory of its own, and what blocks (Git) is one at a time for each clone anyway.
+    let built = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).max_blocking_threads(4).build();
+    let runtime = match built {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!(%error, "cannot start the runtime");
