@@ -38,12 +38,20 @@ impl Index {
             watches.iter().flat_map(|w| &w.paths).map(String::as_str).filter(|path| !self.touches.contains_key(*path)).collect();
         self.learn(repository, head, &unknown)?;
         let tree = repository.find_commit(head)?.tree()?;
-        let touch = |watch: &Watch| {
-            let there = watch.paths.first().is_some_and(|path| tree.get_path(path.as_ref()).is_ok());
+        // Containers lie side by side: their directory is read once for all of them.
+        let mut directories: HashMap<&str, Option<Tree<'_>>> = HashMap::new();
+        let mut touches = Vec::with_capacity(watches.len());
+        for watch in watches {
+            let (directory, name) = watch.paths.first().map_or(("", ""), |path| path.rsplit_once('/').unwrap_or(("", path)));
+            let directory = directories.entry(directory).or_insert_with(|| match directory {
+                "" => Some(tree.clone()),
+                path => tree.get_path(path.as_ref()).ok().and_then(|entry| repository.find_tree(entry.id()).ok()),
+            });
+            let there = directory.as_ref().is_some_and(|directory| directory.get_name(name).is_some());
             let newest = watch.paths.iter().filter_map(|path| self.touches.get(path).copied().flatten()).max_by_key(|(place, _)| *place);
-            newest.filter(|_| there).map(|(_, commit)| commit)
-        };
-        Ok(watches.iter().map(touch).collect())
+            touches.push(newest.filter(|_| there).map(|(_, commit)| commit));
+        }
+        Ok(touches)
     }
 
     /// Brings what is known up to `head`: only commits after the last head are read, unless that is no longer on the line.
