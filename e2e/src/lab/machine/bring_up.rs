@@ -8,7 +8,7 @@ use kube::Api;
 use super::{
     clear,
     command::run,
-    containerd, control_plane, credentials, forge_server, images, lock, network, node, packages, pki,
+    containerd, control_plane, credentials, forge_server, images, lock, network, node, not_a_strangers, packages, pki,
     processes::{self, Process},
     programs::{MODULES, Programs},
     registry_server,
@@ -104,10 +104,11 @@ async fn begin(paths: &Paths, checkout: &Path, programs: &Programs) -> Result<St
     if let Some(old) = State::load(paths)? {
         say("    the lab that was here does not run as it should: removing what is left of it");
         clear(paths, &old.baseline).await?;
-    } else if network::bridge(paths) == network::Bridge::Ours || paths.run().exists() {
+    } else if network::bridge(paths) == network::Bridge::Ours {
         say("    there are remains of a lab without its state: removing them");
         clear(paths, &sweep::baseline_unknown().await?).await?;
     }
+    not_a_strangers(paths)?;
     network::check_free(paths).await?;
     std::fs::create_dir_all(paths.run()).context(format!("make {}", paths.run().display()))?;
     let state = State {

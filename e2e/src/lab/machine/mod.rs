@@ -44,8 +44,9 @@ pub async fn down(paths: &Paths, checkout: &Path, take_over: bool) -> Result<()>
             state.check_owner(checkout, take_over)?;
             state.baseline
         }
-        Ok(None) if network::bridge(paths) == network::Bridge::Ours || paths.run().exists() => sweep::baseline_unknown().await?,
+        Ok(None) if network::bridge(paths) == network::Bridge::Ours => sweep::baseline_unknown().await?,
         Ok(None) => {
+            not_a_strangers(paths)?;
             report::say("there is no lab");
             return Ok(());
         }
@@ -80,6 +81,16 @@ pub fn clean_cache(paths: &Paths) -> Result<()> {
     std::fs::remove_dir_all(paths.cache()).context(format!("remove {}", paths.cache().display()))?;
     drop(lock);
     Ok(())
+}
+
+/// Fails where the run folder holds files and nothing says that they are a lab's: what is not known to be ours is not removed.
+fn not_a_strangers(paths: &Paths) -> Result<()> {
+    let empty = std::fs::read_dir(paths.run()).map_or(true, |mut entries| entries.next().is_none());
+    if empty {
+        return Ok(());
+    }
+    Err(Error::new("work on the lab", format!("{} is not empty, and nothing in it says that it is a lab's", paths.run().display()))
+        .remedy("set MAINSTAY_LAB_DIR to another folder; or, if it is what is left of a lab, remove it by hand"))
 }
 
 /// Sweeps, and fails with the list of what is left.
