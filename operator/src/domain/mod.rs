@@ -5,6 +5,7 @@ pub mod build;
 pub mod condition;
 pub mod duration;
 pub mod name;
+pub mod pin;
 pub mod report;
 pub mod scrub;
 pub mod tag;
