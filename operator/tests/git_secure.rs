@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use mainstay::clients::git::{Auth, Remote, Store};
+use mainstay::clients::git::{Auth, Author, Pushed, Remote, Store, WriteRequest};
 use mainstay::error::Classified;
 use support::git_server::{Repository, Server};
 
@@ -121,6 +121,20 @@ async fn ssh_needs_a_known_host_and_the_right_key() {
     };
     let store = store(directory.path());
     assert_eq!(store.sync("k", &remote("user", &host_key)).await.unwrap().head, head);
+    let request = WriteRequest {
+        branch: "main".to_owned(),
+        expected: Some(head.clone()),
+        parents: vec![head.clone()],
+        base: head,
+        files: vec![("a".to_owned(), b"2".to_vec())],
+        message: "Write over SSH".to_owned(),
+        author: Author { name: "a".to_owned(), email: "a@b".to_owned() },
+        when: 1,
+        signing: None,
+    };
+    let pushed = store.write("k", &remote("user", &host_key), request).await.unwrap();
+    let tip = repository.git(&["--git-dir=repo.git", "rev-parse", "main"]);
+    assert_eq!(pushed, Pushed::Landed { commit: tip });
     assert_eq!(reason(&store, &remote("user", &stranger_key)).await, "HostKeyUnknown");
     assert_eq!(reason(&store, &remote("stranger", &host_key)).await, "AuthenticationFailed");
     let none = Remote { auth: Auth::None, ..remote("user", &host_key) };

@@ -24,7 +24,9 @@ impl Repository {
         let repository = Self { directory };
         repository.git(&["init", "--quiet", "--bare", "--initial-branch=main", "repo.git"]);
         repository.git(&["init", "--quiet", "--initial-branch=main", "work"]);
-        repository.work(&["config", "http.receivepack", "true"]);
+        for (key, value) in [("http.receivepack", "true"), ("receive.autogc", "false")] {
+            repository.git(&["--git-dir=repo.git", "config", key, value]);
+        }
         repository
     }
 
@@ -42,6 +44,14 @@ impl Repository {
 
     pub fn work(&self, args: &[&str]) -> String {
         git(&self.tree(), args)
+    }
+
+    /// A hook of the bare repository: a shell script.
+    pub fn hook(&self, name: &str, script: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.bare().join("hooks").join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     /// Writes a file, commits everything and pushes the branch. Gives the commit.
@@ -76,6 +86,11 @@ fn git(directory: &Path, args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
+/// The connection ends in the middle of the answer.
+pub const CUT: u16 = 1;
+/// No answer comes.
+pub const HANG: u16 = 2;
+
 /// How the server behaves.
 #[derive(Default)]
 pub struct Behaviour {
@@ -85,6 +100,8 @@ pub struct Behaviour {
     pub instead: AtomicU16,
     /// Requests that it got.
     pub requests: AtomicUsize,
+    /// What becomes of the answer to the next push, which itself is done: [`CUT`], [`HANG`], or a status that is sent instead.
+    pub answer_of_push: AtomicU16,
 }
 
 /// A server. It ends with the test's runtime.
@@ -144,6 +161,17 @@ async fn serve(
         .unwrap();
     child.stdin.take().unwrap().write_all(&body).await.unwrap();
     let output = child.wait_with_output().await.unwrap().stdout;
+    if uri.path().ends_with("/git-receive-pack") {
+        match behaviour.answer_of_push.swap(0, Ordering::SeqCst) {
+            0 => {}
+            CUT => {
+                let cut = futures::stream::iter([Ok(Bytes::from("00")), Err(std::io::Error::other("cut"))]);
+                return Response::new(Body::from_stream(cut));
+            }
+            HANG => std::future::pending().await,
+            status => return answer(status),
+        }
+    }
     let end = output.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
     let mut response = Response::builder();
     let mut status = StatusCode::OK;

@@ -88,6 +88,35 @@ pub enum GitError {
     /// The volume of the clones.
     #[error("the clone cannot be written: {0}")]
     Disk(String),
+    /// A push that the server will not take, now or later.
+    #[error(
+        "{url} refused the push to branch {branch} ({message}): give the credentials of spec.credentialsSecretRef the right to write (a deploy key may be read-only) and, where the branch is protected, to push to it; or write by pull requests"
+    )]
+    PushRefused {
+        /// Where.
+        url: String,
+        /// Which branch.
+        branch: String,
+        /// What the server said, in one line.
+        message: String,
+    },
+    /// A push that failed inside the server.
+    #[error("{url} could not take the push: {message}")]
+    PushFailed {
+        /// Where.
+        url: String,
+        /// What the server said, in one line.
+        message: String,
+    },
+    /// A commit that cannot be made.
+    #[error("the commit cannot be made: {0}")]
+    WriteInvalid(String),
+    /// A key for signatures that does not serve.
+    #[error("the Secret of the signing key does not serve: {0}")]
+    SigningKey(String),
+    /// A tree that is too large to be read.
+    #[error("there is more than is read: {0}")]
+    TooLarge(String),
     /// Everything else that the other side may do.
     #[error("{url} answered in a way that is not understood: {message}")]
     Protocol {
@@ -103,7 +132,7 @@ impl Classified for GitError {
         match self {
             GitError::Unreachable { after, .. } => Class::Transient { after: *after },
             GitError::NotCloned => Class::Waiting(SOON),
-            GitError::Damaged(_) | GitError::Disk(_) | GitError::Protocol { .. } => Class::Transient { after: None },
+            GitError::Damaged(_) | GitError::Disk(_) | GitError::Protocol { .. } | GitError::PushFailed { .. } => Class::Transient { after: None },
             _ => Class::Terminal,
         }
     }
@@ -123,6 +152,11 @@ impl Classified for GitError {
             GitError::NotCloned => "SourceUnavailable",
             GitError::Damaged(_) => "CloneDamaged",
             GitError::Disk(_) => "CloneNotWritable",
+            GitError::PushRefused { .. } => "PushRejected",
+            GitError::PushFailed { .. } => "PushFailed",
+            GitError::WriteInvalid(_) => "WriteInvalid",
+            GitError::SigningKey(_) => "SigningKeyInvalid",
+            GitError::TooLarge(_) => "TooManyFiles",
             GitError::Protocol { .. } => "GitProtocol",
         }
     }

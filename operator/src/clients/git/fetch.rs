@@ -92,22 +92,27 @@ pub(crate) fn commit(directory: &Path, remote: &Remote, commit: &str, deadline: 
     Ok(repository)
 }
 
-/// What one fetch needs: session, credentials, deadline.
-struct Attempt<'a> {
+/// What one fetch or push needs: session, credentials, deadline.
+pub(super) struct Attempt<'a> {
     remote: &'a Remote,
-    session: Arc<Session>,
+    pub(super) session: Arc<Session>,
     until: Instant,
     /// What SSH's checks found wrong.
     refused: Arc<Mutex<Option<GitError>>>,
 }
 
 impl<'a> Attempt<'a> {
-    fn new(remote: &'a Remote, deadline: Duration) -> Result<Self, GitError> {
+    pub(super) fn new(remote: &'a Remote, deadline: Duration) -> Result<Self, GitError> {
         if is_ssh(&remote.url) && !matches!(remote.auth, Auth::Ssh { .. }) {
             return Err(GitError::Credentials("an SSH URL needs a Secret with the keys identity and known_hosts".to_owned()));
         }
         let until = Instant::now() + deadline;
         Ok(Self { remote, session: Session::new(remote, until)?, until, refused: Arc::default() })
+    }
+
+    /// When it must be over.
+    pub(super) fn until(&self) -> Instant {
+        self.until
     }
 
     fn options(&self) -> FetchOptions<'_> {
@@ -116,7 +121,7 @@ impl<'a> Attempt<'a> {
         options
     }
 
-    fn callbacks(&self) -> RemoteCallbacks<'_> {
+    pub(super) fn callbacks(&self) -> RemoteCallbacks<'_> {
         let mut callbacks = RemoteCallbacks::new();
         let until = self.until;
         callbacks.transfer_progress(move |_| Instant::now() < until);
@@ -149,7 +154,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// The most exact words for an error of libgit2.
-    fn explain(&self, error: git2::Error) -> GitError {
+    pub(super) fn explain(&self, error: git2::Error) -> GitError {
         if let Some(refused) = self.refused.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return refused;
         }

@@ -93,32 +93,59 @@ impl Index {
 
     /// Finds the touches of paths that were not asked for before, in one walk from the head that ends when all are found.
     fn learn(&mut self, repository: &Repository, head: Oid, paths: &[&str]) -> Result<(), GitError> {
-        let mut trie = Trie::new(paths.iter().copied());
-        let mut place = self.head.map_or(0, |(place, _)| place);
-        let mut commit = repository.find_commit(head)?;
-        let mut tree = commit.tree()?;
-        let mut touched = Vec::new();
-        while !trie.is_empty() {
-            let parent = commit.parent(0).ok();
-            let parent_tree = parent.as_ref().map(Commit::tree).transpose()?;
-            if parent_tree.as_ref().map(Tree::id) != Some(tree.id()) {
-                touched.clear();
-                trie.compare(repository, Some(&tree), parent_tree.as_ref(), &mut touched)?;
-                for path in &touched {
-                    trie.remove(path);
-                    self.touches.insert((*path).to_owned(), Some((place, commit.id())));
-                }
-            }
-            let (Some(next), Some(next_tree)) = (parent, parent_tree) else { break };
-            commit = next;
-            tree = next_tree;
-            place -= 1;
-        }
+        let head_place = self.head.map_or(0, |(place, _)| place);
+        walk(repository, head, Trie::new(paths.iter().copied()), |visit, path| {
+            self.touches.insert(path.to_owned(), Some((head_place - visit.depth, visit.commit.id())));
+            Ok(true)
+        })?;
         for path in paths {
             self.touches.entry((*path).to_owned()).or_insert(None);
         }
         Ok(())
     }
+}
+
+/// A commit of the first-parent line that touches a path.
+pub(super) struct Visit<'a, 'r> {
+    /// Commits between it and the head.
+    pub(super) depth: i64,
+    pub(super) commit: &'a Commit<'r>,
+    pub(super) tree: &'a Tree<'r>,
+    /// Its first parent's tree.
+    pub(super) before: Option<&'a Tree<'r>>,
+}
+
+/// Goes down the first-parent line from `head` until no path is left, or to the root. `step` gets each path that a commit touches, and says
+/// whether that path is done with.
+pub(super) fn walk<'p>(
+    repository: &Repository,
+    head: Oid,
+    mut trie: Trie<'p>,
+    mut step: impl FnMut(&Visit<'_, '_>, &'p str) -> Result<bool, GitError>,
+) -> Result<(), GitError> {
+    let mut depth = 0;
+    let mut commit = repository.find_commit(head)?;
+    let mut tree = commit.tree()?;
+    let mut touched = Vec::new();
+    while !trie.is_empty() {
+        let parent = commit.parent(0).ok();
+        let parent_tree = parent.as_ref().map(Commit::tree).transpose()?;
+        if parent_tree.as_ref().map(Tree::id) != Some(tree.id()) {
+            touched.clear();
+            trie.compare(repository, Some(&tree), parent_tree.as_ref(), &mut touched)?;
+            let visit = Visit { depth, commit: &commit, tree: &tree, before: parent_tree.as_ref() };
+            for path in &touched {
+                if step(&visit, path)? {
+                    trie.remove(path);
+                }
+            }
+        }
+        let (Some(next), Some(next_tree)) = (parent, parent_tree) else { break };
+        commit = next;
+        tree = next_tree;
+        depth += 1;
+    }
+    Ok(())
 }
 
 fn first_parent_tree<'r>(commit: &Commit<'r>) -> Result<Option<Tree<'r>>, GitError> {
@@ -127,14 +154,14 @@ fn first_parent_tree<'r>(commit: &Commit<'r>) -> Result<Option<Tree<'r>>, GitErr
 
 /// Paths by their parts.
 #[derive(Debug, Default)]
-struct Trie<'p> {
+pub(super) struct Trie<'p> {
     /// The path that ends here.
     path: Option<&'p str>,
     children: BTreeMap<&'p str, Trie<'p>>,
 }
 
 impl<'p> Trie<'p> {
-    fn new(paths: impl IntoIterator<Item = &'p str>) -> Self {
+    pub(super) fn new(paths: impl IntoIterator<Item = &'p str>) -> Self {
         let mut root = Self::default();
         for path in paths {
             let mut node = &mut root;

@@ -8,7 +8,7 @@ use crate::domain::name;
 use crate::domain::version::{self, VersionError};
 
 /// File modes of Git that are neither file nor directory.
-const SYMLINK: i32 = 0o120_000;
+pub(super) const SYMLINK: i32 = 0o120_000;
 
 /// The directories under the containers' path.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -11,6 +11,10 @@ use super::error::GitError;
 use super::fetch::{self, Synced};
 use super::index::{Index, Watch};
 use super::listing::{self, Container, Listing};
+use super::manifests::{self, Manifests};
+use super::push::{self, Pushed};
+use super::trace::{self, Change};
+use super::write::WriteRequest;
 
 /// Key in a clone's configuration: the URL that it was made from.
 const URL: &str = "mainstay.url";
@@ -160,6 +164,42 @@ impl Store {
     pub async fn is_on_main(&self, key: &str, head: &str, commit: &str) -> Result<bool, GitError> {
         let (head, commit) = (oid(head)?, oid(commit)?);
         self.reading(key, move |repository, _| Ok(head == commit || repository.graph_descendant_of(head, commit)?)).await
+    }
+
+    /// The regular files at a commit that `select` wants by their paths. No file above 4 MiB is read.
+    ///
+    /// # Errors
+    /// [`GitError::TooLarge`] where more than 20,000 files or 256 MiB are selected, or what reading the clone says.
+    pub async fn blobs(&self, key: &str, commit: &str, select: impl Fn(&str) -> bool + Send + 'static) -> Result<Manifests, GitError> {
+        let commit = oid(commit)?;
+        self.reading(key, move |repository, _| manifests::read(repository, commit, &select)).await
+    }
+
+    /// For each path the newest commit of the first-parent line that touches the file and of which `step` says that it changed what is
+    /// looked for there. `step` gets the path and the file before (`None`: not there) and after the commit, newest commit first.
+    ///
+    /// # Errors
+    /// What reading the clone says.
+    pub async fn trace(
+        &self,
+        key: &str,
+        head: &str,
+        paths: Vec<String>,
+        mut step: impl FnMut(&str, Option<&[u8]>, &[u8]) -> bool + Send + 'static,
+    ) -> Result<Vec<Option<Change>>, GitError> {
+        let head = oid(head)?;
+        self.reading(key, move |repository, _| trace::trace(repository, head, &paths, &mut step)).await
+    }
+
+    /// Makes one commit on top of what was observed and brings it to its branch, if that is still as observed. The branch is read back, and
+    /// with it all heads. It takes twice the deadline of a fetch at most.
+    ///
+    /// # Errors
+    /// [`GitError::PushRefused`] where trying again is of no use, [`GitError::WriteInvalid`] for a request that makes no sense, or what the
+    /// server or the disk says. After an error that may pass, the branch may have the commit all the same: fetch, and look.
+    pub async fn write(&self, key: &str, remote: &Remote, request: WriteRequest) -> Result<Pushed, GitError> {
+        let (remote, deadline) = (remote.clone(), self.deadline);
+        self.reading(key, move |repository, _| push::write(repository, &remote, &request, deadline)).await
     }
 
     /// Removes the clones of repositories that are no more.

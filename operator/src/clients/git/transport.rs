@@ -21,12 +21,15 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// Longest text of an error page that is looked at.
 const MAX_ERROR_BODY: u64 = 4096;
 
+/// Longest report of a push.
+const MAX_REPORT: u64 = 1 << 20;
+
 thread_local! {
-    /// The fetch that runs on this thread: libgit2 makes transports without telling for whom.
+    /// The fetch or push that runs on this thread: libgit2 makes transports without telling for whom.
     static CURRENT: RefCell<Option<Arc<Session>>> = const { RefCell::new(None) };
 }
 
-/// One fetch: its client, its credentials, and what went wrong.
+/// One fetch or push: its client, its credentials, and what went wrong.
 pub(super) struct Session {
     client: Client,
     auth: Auth,
@@ -198,7 +201,7 @@ impl SmartSubtransport for Http {
                 url,
                 service: name,
                 request: Vec::new(),
-                response: Some(response),
+                response: Some(Box::new(response)),
             }));
         }
         let url = format!("{base}/{name}");
@@ -210,13 +213,56 @@ impl SmartSubtransport for Http {
     }
 }
 
+/// What git2 passes on as text without looking whether it is: the report of a push (band 1, or no bands at all). Its other bytes become `?`,
+/// one by one; what people are told (bands 2 and 3) stays as it is.
+fn plain(report: &mut [u8]) {
+    let mut rest = report;
+    while !rest.is_empty() {
+        let length = rest.get(..4).and_then(|hex| std::str::from_utf8(hex).ok()).and_then(|hex| usize::from_str_radix(hex, 16).ok());
+        // A flush has the length 0; what is no packet at all is one piece.
+        let length = length.map_or(rest.len(), |length| length.max(4)).min(rest.len());
+        let (packet, after) = rest.split_at_mut(length);
+        if !matches!(packet.get(4), Some(2 | 3)) {
+            packet.iter_mut().filter(|byte| !byte.is_ascii()).for_each(|byte| *byte = b'?');
+        }
+        rest = after;
+    }
+}
+
 /// One request, collected while libgit2 writes and sent when it first reads.
 struct Exchange {
     session: Arc<Session>,
     url: String,
     service: &'static str,
     request: Vec<u8>,
-    response: Option<Response>,
+    response: Option<Box<dyn Read + Send>>,
+}
+
+impl Exchange {
+    fn send(&mut self) -> io::Result<Box<dyn Read + Send>> {
+        let body = std::mem::take(&mut self.request);
+        let length = u64::try_from(body.len()).unwrap_or(u64::MAX);
+        let request = self
+            .session
+            .client
+            .post(&self.url)
+            .header(CONTENT_TYPE, format!("application/x-{}-request", self.service))
+            .header(ACCEPT, format!("application/x-{}-result", self.service))
+            .body(reqwest::blocking::Body::sized(Cursor::new(body), length));
+        let response = self.session.send(request, &self.url).map_err(io::Error::other)?;
+        if self.service != "git-receive-pack" {
+            return Ok(Box::new(response));
+        }
+        let mut report = Vec::new();
+        response.take(MAX_REPORT).read_to_end(&mut report).inspect_err(|error| self.broken(error))?;
+        plain(&mut report);
+        Ok(Box::new(Cursor::new(report)))
+    }
+
+    fn broken(&self, error: &io::Error) {
+        let message = innermost(error);
+        self.session.fail(GitError::Unreachable { url: self.session.shown.clone(), message, after: None });
+    }
 }
 
 impl Write for Exchange {
@@ -232,21 +278,25 @@ impl Write for Exchange {
 impl Read for Exchange {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.response.is_none() {
-            let body = std::mem::take(&mut self.request);
-            let length = u64::try_from(body.len()).unwrap_or(u64::MAX);
-            let request = self
-                .session
-                .client
-                .post(&self.url)
-                .header(CONTENT_TYPE, format!("application/x-{}-request", self.service))
-                .header(ACCEPT, format!("application/x-{}-result", self.service))
-                .body(reqwest::blocking::Body::sized(Cursor::new(body), length));
-            self.response = Some(self.session.send(request, &self.url).map_err(io::Error::other)?);
+            self.response = Some(self.send()?);
         }
         let Some(response) = &mut self.response else { return Ok(0) };
-        response.read(buffer).inspect_err(|error| {
-            let message = innermost(error);
-            self.session.fail(GitError::Unreachable { url: self.session.shown.clone(), message, after: None });
-        })
+        let read = response.read(buffer);
+        if let Err(error) = &read {
+            self.broken(error);
+        }
+        read
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_made_text_and_what_people_are_told_is_kept() {
+        let mut report = b"000b\x01ab\xff\xc3\xa9c000b\x02ab\xff\xc3\xa9c0000\xff".to_vec();
+        plain(&mut report);
+        assert_eq!(report, b"000b\x01ab???c000b\x02ab\xff\xc3\xa9c0000?");
     }
 }
