@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::clients::forge::ForgeError;
 use crate::clients::git::GitError;
 use crate::clients::registry::RegistryError;
 use crate::error::{Class, Classified, chain};
@@ -27,6 +28,9 @@ pub enum CallError {
     /// The registry.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// The forge.
+    #[error(transparent)]
+    Forge(#[from] ForgeError),
     /// No answer in time.
     #[error("{site} gave no answer within {deadline:?}")]
     Overdue {
@@ -44,6 +48,7 @@ impl Classified for CallError {
             CallError::Cluster { .. } | CallError::Overdue { .. } => Class::Transient { after: None },
             CallError::Git(error) => error.class(),
             CallError::Registry(error) => error.class(),
+            CallError::Forge(error) => error.class(),
         }
     }
 
@@ -58,6 +63,7 @@ impl Classified for CallError {
             },
             CallError::Git(error) => error.reason(),
             CallError::Registry(error) => error.reason(),
+            CallError::Forge(error) => error.reason(),
             CallError::Overdue { .. } => "Overdue",
         }
     }
@@ -97,7 +103,7 @@ impl Calls {
         self.within(self.deadline, site, call).await
     }
 
-    /// A call to Git or a registry.
+    /// A call to Git, a registry or a forge.
     ///
     /// # Errors
     /// What the other side said, or [`CallError::Overdue`].

@@ -1,9 +1,10 @@
 //! The only place that touches the world.
 //!
 //! - [`call`]: the one layer that every call passes: site name, deadline, metric, class of error.
-//! - [`cluster`]: the API server. [`git`]: the clones. [`registry`]: tags and images.
+//! - [`cluster`]: the API server. [`git`]: the clones. [`registry`]: tags and images. [`forge`]: pull requests.
 
 pub mod call;
 pub mod cluster;
+pub mod forge;
 pub mod git;
 pub mod registry;

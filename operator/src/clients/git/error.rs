@@ -132,7 +132,9 @@ impl Classified for GitError {
         match self {
             GitError::Unreachable { after, .. } => Class::Transient { after: *after },
             GitError::NotCloned => Class::Waiting(SOON),
-            GitError::Damaged(_) | GitError::Disk(_) | GitError::Protocol { .. } | GitError::PushFailed { .. } => Class::Transient { after: None },
+            GitError::Damaged(_) | GitError::Disk(_) | GitError::Protocol { .. } | GitError::PushFailed { .. } => {
+                Class::Transient { after: None }
+            }
             _ => Class::Terminal,
         }
     }

@@ -96,7 +96,9 @@ pub(super) fn read(repository: &Repository, commit: Oid, select: &dyn Fn(&str) -
                         found.files.push(Manifest { path, blob: entry.id().to_string(), mode: entry.filemode(), bytes });
                         if found.files.len() > MAX_FILES || total > MAX_TOTAL {
                             let most = MAX_TOTAL >> 20;
-                            return Err(GitError::TooLarge(format!("more than {MAX_FILES} files or {most} MiB are selected: select fewer")));
+                            return Err(GitError::TooLarge(format!(
+                                "more than {MAX_FILES} files or {most} MiB are selected: select fewer"
+                            )));
                         }
                         continue;
                     }

@@ -196,8 +196,14 @@ mod tests {
             word("pre-receive hook declined", "\nGitea: Not allowed to push to protected branch main\n"),
             "refused pre-receive hook declined: Gitea: Not allowed to push to protected branch main"
         );
-        assert_eq!(word("protected branch hook declined", "error: GH006: locked\r\n"), "refused protected branch hook declined: error: GH006: locked");
-        assert_eq!(word("unpacker error", "fatal: write error: No space left on device"), "failed unpacker error: fatal: write error: No space left on device");
+        assert_eq!(
+            word("protected branch hook declined", "error: GH006: locked\r\n"),
+            "refused protected branch hook declined: error: GH006: locked"
+        );
+        assert_eq!(
+            word("unpacker error", "fatal: write error: No space left on device"),
+            "failed unpacker error: fatal: write error: No space left on device"
+        );
     }
 
     #[test]

@@ -29,12 +29,7 @@ pub struct Change {
 pub(super) type Step<'s> = dyn FnMut(&str, Option<&[u8]>, &[u8]) -> bool + 's;
 
 /// For each path the newest commit of the first-parent line that touches the file and of which `step` says so.
-pub(super) fn trace(
-    repository: &Repository,
-    head: Oid,
-    paths: &[String],
-    step: &mut Step<'_>,
-) -> Result<Vec<Option<Change>>, GitError> {
+pub(super) fn trace(repository: &Repository, head: Oid, paths: &[String], step: &mut Step<'_>) -> Result<Vec<Option<Change>>, GitError> {
     let mut changes: HashMap<&str, Change> = HashMap::new();
     index::walk(repository, head, Trie::new(paths.iter().map(String::as_str)), |visit, path| {
         // A commit that removed the file, or put something else there: what is looked for came with an older or a newer one.

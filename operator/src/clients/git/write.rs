@@ -68,9 +68,12 @@ pub(super) fn commit(repository: &Repository, request: &WriteRequest) -> Result<
         if repository.find_commit(expected).is_err() {
             return Ok(None);
         }
-        let follows = |parent: &git2::Commit<'_>| parent.id() == expected || repository.graph_descendant_of(parent.id(), expected) == Ok(true);
+        let follows =
+            |parent: &git2::Commit<'_>| parent.id() == expected || repository.graph_descendant_of(parent.id(), expected) == Ok(true);
         if !parents.iter().any(follows) {
-            return Err(GitError::WriteInvalid(format!("it would not descend from {expected}, where the branch is: that is a forced push")));
+            return Err(GitError::WriteInvalid(format!(
+                "it would not descend from {expected}, where the branch is: that is a forced push"
+            )));
         }
     }
     let before = base.tree()?;
