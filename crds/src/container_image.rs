@@ -6,7 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{LocalReference, Variant};
+use crate::{Class, LocalReference, Variant};
 
 /// One container directory of a SourceRepository and the image it becomes. `spec: {}` is a full object.
 #[derive(CustomResource, Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -197,6 +197,14 @@ pub struct ContainerImageStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub built_at: Option<Time>,
 
+    /// The tags in the registry by class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<TagSummary>,
+
+    /// Pods and pins that name an image which is not from main, or is not in the registry; at most 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub violations: Vec<Violation>,
+
     /// Value of the annotation `mainstay.dev/reconcile-at` that was last acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,
@@ -238,6 +246,9 @@ pub struct VariantStatus {
     /// Digest of that tag, once the registry has confirmed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
+    /// The tag that pins should name: the newest one from main with main's inputs that the registry confirms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wanted: Option<WantedTag>,
     /// When that tag was built.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub built_at: Option<Time>,
@@ -268,4 +279,59 @@ pub struct LastFailure {
     /// Last lines of its log, at most 4 KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_tail: Option<String>,
+}
+
+/// A tag from main that the registry confirmed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WantedTag {
+    /// The tag.
+    pub tag: String,
+    /// What it names, `sha256:…`.
+    pub digest: String,
+    /// The commit it was built from, 40 hex digits.
+    pub commit: String,
+}
+
+/// How many tags of each class the registry has, and the newest of each.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TagSummary {
+    /// Tags whose commit is on main.
+    pub main: i64,
+    /// Tags whose commit is on another branch only.
+    pub branch: i64,
+    /// Tags whose commit is absent or ambiguous.
+    pub unknown: i64,
+    /// Tags that are not of the form `v<version>-<sha7>[-nix]`.
+    pub foreign: i64,
+    /// The newest of each class by main's graph, at most 10 of each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub newest: Vec<TagStatus>,
+}
+
+/// One tag and its class.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TagStatus {
+    /// The tag.
+    pub tag: String,
+    /// Its class.
+    pub class: Class,
+    /// Why it has that class.
+    pub reason: String,
+}
+
+/// Something that names an image which is not from main, or is not in the registry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Violation {
+    /// Pod as `pod <namespace>/<name>`, or manifest as `<path>:<line>`.
+    pub at: String,
+    /// The tag it names.
+    pub tag: String,
+    /// The class of that tag.
+    pub class: Class,
+    /// What is wrong.
+    pub message: String,
 }

@@ -3,6 +3,7 @@
 //! - [`SourceRepository`] (`srepo`): a Git repository that holds containers and manifests, and the registry its images go to.
 //! - [`ContainerImage`] (`cimg`): one container directory of it; `spec: {}` is a full object.
 //! - [`ImageBuild`] (`ibuild`): one build of one variant at one commit.
+//! - [`ManifestPin`] (`mpin`): which manifests to keep pinned to the newest images from main.
 //! - [`names`]: annotations and labels that are part of the API.
 //!
 //! No client and no async here. Defaults are never written to a spec: what was decided stands in `status.resolved`.
@@ -11,20 +12,29 @@
 #![allow(unreachable_pub, reason = "kube derives public types in private modules; the crate re-exports them")]
 #![allow(clippy::duplicated_attributes, reason = "printer columns repeat their keys")]
 
+mod class;
 mod container_image;
 mod image_build;
+mod manifest_pin;
 pub mod names;
 mod reference;
 mod source_repository;
 mod variant;
 
+pub use class::Class;
 pub use container_image::{
-    BuildSettings, ContainerImage, ContainerImageSpec, ContainerImageStatus, Engine, LastFailure, ResolvedImage, Retention, VariantStatus,
+    BuildSettings, ContainerImage, ContainerImageSpec, ContainerImageStatus, Engine, LastFailure, ResolvedImage, Retention, TagStatus,
+    TagSummary, VariantStatus, Violation, WantedTag,
 };
 pub use image_build::{ImageBuild, ImageBuildSpec, ImageBuildStatus, JobReference, Origin, Trigger};
+pub use manifest_pin::{
+    CommitSettings, ForgeProvider, ImageSelector, ManifestPin, ManifestPinSpec, ManifestPinStatus, PinPolicy, PinStatus, PinTarget,
+    PullRequestSettings, PullRequestStatus, ResolvedPin, SkippedPlace, ViolationPolicy, WriteMode,
+};
 pub use reference::LocalReference;
 pub use source_repository::{
-    Discovery, RegistrySettings, ResolvedRepository, SkippedDirectory, SourceRepository, SourceRepositorySpec, SourceRepositoryStatus,
+    Discovery, PromoteIdentical, RegistrySettings, ResolvedRepository, SkippedDirectory, SourceRepository, SourceRepositorySpec,
+    SourceRepositoryStatus,
 };
 pub use variant::Variant;
 
@@ -33,7 +43,7 @@ use kube::CustomResourceExt;
 
 /// Every CustomResourceDefinition of ours, in the order in which a newcomer meets them.
 pub fn definitions() -> Vec<CustomResourceDefinition> {
-    vec![SourceRepository::crd(), ContainerImage::crd(), ImageBuild::crd()]
+    vec![SourceRepository::crd(), ContainerImage::crd(), ImageBuild::crd(), ManifestPin::crd()]
 }
 
 /// File name and YAML of every definition, as they stand in `crds/generated`.

@@ -6,6 +6,9 @@ pub const RECONCILE_AT: &str = "mainstay.dev/reconcile-at";
 /// Any new value on a ContainerImage makes one more attempt at what is missing or failed; echoed in `status.lastHandledRebuildAt`.
 pub const REBUILD_AT: &str = "mainstay.dev/rebuild-at";
 
+/// Any new value on a ManifestPin lifts the holds that people's rollbacks made; echoed in `status.lastHandledResumeAt`.
+pub const RESUME_AT: &str = "mainstay.dev/resume-at";
+
 /// Full build key on a child, so that two keys which share a name are told apart.
 pub const BUILD_KEY: &str = "mainstay.dev/build-key";
 

@@ -68,6 +68,11 @@ pub struct SourceRepositorySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub discovery: Option<Discovery>,
 
+    /// `Retag`: where a branch image was built from the very inputs that main has, main's tag is given to its digest instead of building
+    /// again, with a provenance that says so. Default: `Never`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promote_identical: Option<PromoteIdentical>,
+
     /// Neither fetch nor discover while true. Builds that run go on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,
@@ -106,6 +111,16 @@ pub enum Discovery {
     Create,
 }
 
+/// Whether an image from a branch may become main's where the inputs are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum PromoteIdentical {
+    /// Main's images are built from main.
+    #[default]
+    Never,
+    /// Main's tag is given to the digest of the branch image.
+    Retag,
+}
+
 /// What was last observed of a SourceRepository.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -126,6 +141,10 @@ pub struct SourceRepositoryStatus {
     /// First seven digits of `head`, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub short_head: Option<String>,
+
+    /// Hash of all branches and where they point: a change means that the class of a tag may have changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refs: Option<String>,
 
     /// Values in force, with defaults filled in.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -40,6 +40,7 @@ fn complaints(yaml: &str) -> Vec<String> {
         "SourceRepository" => serde_json::from_value::<mainstay_crds::SourceRepository>(object.clone()).err(),
         "ContainerImage" => serde_json::from_value::<mainstay_crds::ContainerImage>(object.clone()).err(),
         "ImageBuild" => serde_json::from_value::<mainstay_crds::ImageBuild>(object.clone()).err(),
+        "ManifestPin" => serde_json::from_value::<mainstay_crds::ManifestPin>(object.clone()).err(),
         other => panic!("no type for {other}"),
     };
     found.extend(typed.map(|e| e.to_string()));

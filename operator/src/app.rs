@@ -5,27 +5,34 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::StreamExt;
+use futures::channel::mpsc;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::controller::{Action, Config as ControllerConfig, Controller};
-use kube::runtime::reflector::{ObjectRef, Store};
-use kube::runtime::watcher;
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, ResourceExt};
-use mainstay_crds::{ContainerImage, ImageBuild, SourceRepository, names};
+use mainstay_crds::{Class, ContainerImage, ImageBuild, ManifestPin, SourceRepository, names};
 
 use crate::admin::Admin;
 use crate::clients::call::Calls;
 use crate::clients::cluster::{Cluster, Namespaced};
 use crate::clients::git;
 use crate::config::{Config, ConfigError};
+use crate::controllers::batch::Batch;
 use crate::controllers::context::{Context, Failures};
-use crate::controllers::{container_image, image_build, source_repository};
+use crate::controllers::tags::Tags;
+use crate::controllers::{container_image, image_build, manifest_pin, pods, source_repository};
 use crate::metrics::Metrics;
 
 /// How many objects of a kind are reconciled at once.
 const CONCURRENCY: u16 = 8;
+
+/// How long pods that come and go are waited for before those who look at them are told.
+const PODS_SETTLE: Duration = Duration::from_millis(500);
 
 /// Settings that are not in the configuration file.
 #[derive(Debug, Clone, clap::Args)]
@@ -70,6 +77,8 @@ pub async fn run(args: Args) -> Result<(), AppError> {
     let repositories = controller::<SourceRepository>(&cluster);
     let images = controller::<ContainerImage>(&cluster);
     let builds = controller::<ImageBuild>(&cluster);
+    let pins = controller::<ManifestPin>(&cluster);
+    let (pods_store, pods_writer) = reflector::store::<Pod>();
     let ctx = Arc::new(Context {
         git: git::Store::new(args.data.join("git"), config.call_deadline),
         config,
@@ -79,34 +88,53 @@ pub async fn run(args: Args) -> Result<(), AppError> {
         repositories: repositories.store(),
         images: images.store(),
         builds: builds.store(),
+        pins: pins.store(),
+        pods: pods_store,
         registries: Mutex::new(HashMap::new()),
+        tags: Tags::default(),
+        batch: Batch::default(),
         failures: Failures::default(),
     });
 
     let ours = watcher::Config::default().labels(&format!("{}={}", names::MANAGED_BY, names::MANAGER));
-    let image_store = ctx.images.clone();
+    let (image_store, context, batch) = (ctx.images.clone(), ctx.clone(), ctx.clone());
+    let (tell_images, images_told) = mpsc::channel(1);
+    let (tell_pins, pins_told) = mpsc::channel(1);
     let repositories = run_controller(repositories, source_repository::reconcile, ctx.clone());
     let images = images
         .owns(cluster.everywhere::<ImageBuild>(), watcher::Config::default())
         // A new head of main concerns every image of its namespace.
         .watches(cluster.everywhere::<SourceRepository>(), watcher::Config::default(), move |repository| {
             images_of(&image_store, &repository)
-        });
+        })
+        .watches(cluster.everywhere::<ManifestPin>(), watcher::Config::default(), move |pin| violating(&context.images, &pin))
+        .reconcile_all_on(settled(images_told));
     let images = run_controller(images, container_image::reconcile, ctx.clone());
     let builds = builds.owns(cluster.everywhere::<Job>(), ours.clone()).watches(cluster.everywhere::<Pod>(), ours, |pod| build_of(&pod));
     let builds = run_controller(builds, image_build::reconcile, ctx.clone());
+    let (pins_of_images, pins_of_repositories) = (ctx.pins.clone(), ctx.pins.clone());
+    let pins = pins
+        .watches(cluster.everywhere::<ContainerImage>(), watcher::Config::default(), move |image| {
+            batch.batch.saw(&image);
+            pins_in(&pins_of_images, image.namespace())
+        })
+        .watches(cluster.everywhere::<SourceRepository>(), watcher::Config::default(), move |repository| {
+            pins_in(&pins_of_repositories, repository.namespace())
+        })
+        .reconcile_all_on(settled(pins_told));
+    let pins = run_controller(pins, manifest_pin::reconcile, ctx.clone());
+    let pods = watch_pods(&cluster, pods_writer, ctx.clone(), tell_images, tell_pins);
 
     let serve = admin.clone().serve(args.admin_address);
     let filled = async {
-        let stores = (ctx.repositories.wait_until_ready(), ctx.images.wait_until_ready(), ctx.builds.wait_until_ready());
-        if let (Ok(()), Ok(()), Ok(())) = futures::join!(stores.0, stores.1, stores.2) {
-            admin.set_ready();
-            tracing::info!("ready");
-        }
+        ctx.caches_filled().await;
+        admin.set_ready();
+        tracing::info!("ready");
     };
     tokio::select! {
         served = serve => served?,
-        ((), (), (), ()) = async { futures::join!(repositories, images, builds, filled) } => {}
+        () = pods => {}
+        ((), (), (), (), ()) = async { futures::join!(repositories, images, builds, pins, filled) } => {}
     }
     Ok(())
 }
@@ -140,6 +168,49 @@ where
 fn images_of(images: &Store<ContainerImage>, repository: &SourceRepository) -> Vec<ObjectRef<ContainerImage>> {
     let namespace = repository.namespace();
     images.state_filter(|image| image.namespace() == namespace).iter().map(|image| ObjectRef::from_obj(image.as_ref())).collect()
+}
+
+/// The images of which a ManifestPin says, or said, that a pin of theirs is not from main.
+fn violating(images: &Store<ContainerImage>, pin: &ManifestPin) -> Vec<ObjectRef<ContainerImage>> {
+    let namespace = pin.namespace();
+    let pins = pin.status.as_ref().map(|status| status.pins.as_slice()).unwrap_or_default();
+    let concerned = |image: &ContainerImage| {
+        let named = || pins.iter().any(|pin| pin.class != Class::Main && pin.image == image.name_any());
+        let known = || image.status.as_ref().is_some_and(|status| !status.violations.is_empty());
+        image.namespace() == namespace && (known() || named())
+    };
+    images.state_filter(concerned).iter().map(|image| ObjectRef::from_obj(image.as_ref())).collect()
+}
+
+fn pins_in(pins: &Store<ManifestPin>, namespace: Option<String>) -> Vec<ObjectRef<ManifestPin>> {
+    pins.state_filter(|pin| pin.namespace() == namespace).iter().map(|pin| ObjectRef::from_obj(pin.as_ref())).collect()
+}
+
+/// Many signals at once are one, a moment later.
+fn settled(signals: mpsc::Receiver<()>) -> impl futures::Stream<Item = ()> + Send + 'static {
+    signals.then(|()| tokio::time::sleep(PODS_SETTLE))
+}
+
+/// Keeps the store of pods, and tells those whom a pod concerns.
+async fn watch_pods(
+    cluster: &Cluster,
+    writer: reflector::store::Writer<Pod>,
+    ctx: Arc<Context>,
+    mut images: mpsc::Sender<()>,
+    mut pins: mpsc::Sender<()>,
+) {
+    let stream = watcher(cluster.everywhere::<Pod>(), watcher::Config::default()).default_backoff().modify(pods::strip).reflect(writer);
+    let mut touched = std::pin::pin!(stream.touched_objects());
+    while let Some(pod) = touched.next().await {
+        let Ok(pod) = pod else { continue };
+        // A full channel means that a signal is on its way already.
+        if pods::concerns(&ctx, &pod) {
+            let _ = pins.try_send(());
+        }
+        if pods::is_suspicious(&ctx, &pod) {
+            let _ = images.try_send(());
+        }
+    }
 }
 
 fn build_of(pod: &Pod) -> Option<ObjectRef<ImageBuild>> {

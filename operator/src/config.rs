@@ -45,6 +45,9 @@ pub struct Config {
     /// Longest time for one call to the outside (API, Git, registry).
     #[serde(default = "Config::default_call_deadline", deserialize_with = "readable")]
     pub call_deadline: Duration,
+    /// How long a ManifestPin that does not say waits for further changes before it writes.
+    #[serde(default = "Config::default_batch_window", deserialize_with = "readable")]
+    pub batch_window: Duration,
     /// The `source` and `push` steps of a build pod.
     pub steps: StepConfig,
     /// The volume that the three steps share.
@@ -137,6 +140,10 @@ impl Config {
 
     fn default_resync() -> Duration {
         Duration::from_secs(600)
+    }
+
+    fn default_batch_window() -> Duration {
+        Duration::from_millis(100)
     }
 
     fn default_call_deadline() -> Duration {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
@@ -34,6 +35,19 @@ struct BuildLabels {
     reason: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
+}
+
+/// An object of ours: there are as many as somebody wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ObjectLabels {
+    kind: &'static str,
+    namespace: String,
+    name: String,
+}
+
 /// All metrics of the operator.
 pub struct Metrics {
     registry: Mutex<Registry>,
@@ -42,6 +56,9 @@ pub struct Metrics {
     reconciles: Family<ReconcileLabels, Counter>,
     builds: Family<BuildLabels, Counter>,
     build_seconds: Histogram,
+    pin_commits: Family<OutcomeLabels, Counter>,
+    behind: Family<ObjectLabels, Gauge>,
+    violations: Family<ObjectLabels, Gauge>,
 }
 
 impl fmt::Debug for Metrics {
@@ -64,7 +81,14 @@ impl Default for Metrics {
         registry.register("reconcile", "Reconciles by controller and result", reconciles.clone());
         registry.register("imagebuilds", "Builds that ended, by engine and reason", builds.clone());
         registry.register("imagebuild_duration_seconds", "Time from the creation of a build's Job to its end", build_seconds.clone());
-        Self { registry: Mutex::new(registry), calls, call_seconds, reconciles, builds, build_seconds }
+        let pin_commits = Family::default();
+        let behind = Family::default();
+        let violations = Family::default();
+        registry.register("manifestpin_commits", "Commits of ManifestPins by outcome", pin_commits.clone());
+        registry.register("manifestpin_behind", "Pins that a newer image from main waits for", behind.clone());
+        registry.register("violations", "Pins and pods that name an image which is not from main or is gone", violations.clone());
+        let registry = Mutex::new(registry);
+        Self { registry, calls, call_seconds, reconciles, builds, build_seconds, pin_commits, behind, violations }
     }
 }
 
@@ -88,6 +112,29 @@ impl Metrics {
         }
     }
 
+    /// A commit of a ManifestPin: `Landed`, `Lost` or the reason of its error.
+    pub fn pin_commit(&self, outcome: &'static str) {
+        self.pin_commits.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
+    /// How the pins of a ManifestPin stand.
+    pub fn pins(&self, namespace: &str, name: &str, behind: i64, violations: i64) {
+        self.behind.get_or_create(&object("ManifestPin", namespace, name)).set(behind);
+        self.violations.get_or_create(&object("ManifestPin", namespace, name)).set(violations);
+    }
+
+    /// How many pods and pins of a ContainerImage name an image that is not from main.
+    pub fn image_violations(&self, namespace: &str, name: &str, count: i64) {
+        self.violations.get_or_create(&object("ContainerImage", namespace, name)).set(count);
+    }
+
+    /// An object is gone: what was said of it is said no more.
+    pub fn forget(&self, kind: &'static str, namespace: &str, name: &str) {
+        let labels = object(kind, namespace, name);
+        self.behind.remove(&labels);
+        self.violations.remove(&labels);
+    }
+
     /// Everything in the OpenMetrics text format.
     pub fn encode(&self) -> String {
         let mut out = String::new();
@@ -96,6 +143,10 @@ impl Metrics {
         let _ = text::encode(&mut out, &registry);
         out
     }
+}
+
+fn object(kind: &'static str, namespace: &str, name: &str) -> ObjectLabels {
+    ObjectLabels { kind, namespace: namespace.to_owned(), name: name.to_owned() }
 }
 
 #[cfg(test)]
@@ -108,14 +159,23 @@ mod tests {
         metrics.call("git.sync", "ok", Duration::from_millis(20));
         metrics.build("buildkit", "Pushed", Some(Duration::from_secs(10)));
         metrics.reconcile("containerimage", "ok");
+        metrics.pin_commit("Landed");
+        metrics.pins("ops", "all", 2, 1);
+        metrics.image_violations("ops", "cv", 3);
+        metrics.image_violations("ops", "gone", 3);
+        metrics.forget("ContainerImage", "ops", "gone");
         let text = metrics.encode();
         for wanted in [
             r#"mainstay_calls_total{site="git.sync",outcome="ok"} 1"#,
             r#"mainstay_imagebuilds_total{engine="buildkit",reason="Pushed"} 1"#,
             r#"mainstay_reconcile_total{controller="containerimage",result="ok"} 1"#,
             "mainstay_imagebuild_duration_seconds_sum 10",
+            r#"mainstay_manifestpin_commits_total{outcome="Landed"} 1"#,
+            r#"mainstay_manifestpin_behind{kind="ManifestPin",namespace="ops",name="all"} 2"#,
+            r#"mainstay_violations{kind="ContainerImage",namespace="ops",name="cv"} 3"#,
         ] {
             assert!(text.contains(wanted), "{wanted} is not in\n{text}");
         }
+        assert!(!text.contains("name=\"gone\""), "{text}");
     }
 }

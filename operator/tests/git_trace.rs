@@ -38,7 +38,7 @@ impl World {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (notes, paths) = (seen.clone(), paths.iter().map(|path| (*path).to_owned()).collect());
         let first = |bytes: &[u8]| bytes.split(|byte| *byte == b'\n').next().unwrap_or_default().to_vec();
-        let step = move |path: &str, before: Option<&[u8]>, after: &[u8]| {
+        let step = move |path: &str, before: Option<&[u8]>, after: &[u8], _: &Change| {
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace('\n', "/");
             notes.lock().unwrap().push(format!("{path} {}>{}", before.map_or_else(|| "-".to_owned(), text), text(after)));
             before.map(first) != Some(first(after))

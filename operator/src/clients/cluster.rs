@@ -49,6 +49,16 @@ impl Cluster {
         Self { recorder: Recorder::new(client.clone(), reporter), client, calls }
     }
 
+    /// The client, for kinds that are not ours.
+    pub(super) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// The layer that every call passes.
+    pub(super) fn calls(&self) -> &Calls {
+        &self.calls
+    }
+
     /// An API for a namespace.
     pub fn api<K: Namespaced>(&self, namespace: &str) -> Api<K> {
         Api::namespaced(self.client.clone(), namespace)

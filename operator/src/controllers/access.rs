@@ -91,18 +91,17 @@ async fn secret(
     reference: Option<&LocalReference>,
 ) -> Result<Option<BTreeMap<String, Vec<u8>>>, Problem> {
     let Some(reference) = reference else { return Ok(None) };
-    let namespace = repository.namespace().unwrap_or_default();
-    match ctx.cluster.secret(&namespace, &reference.name).await? {
-        Some(data) => Ok(Some(data)),
-        None => Err(Problem::retrying(
-            "SecretNotFound",
-            format!(
-                "Secret {namespace}/{} ({field} of SourceRepository {}) does not exist: create it",
-                reference.name,
-                repository.name_any()
-            ),
-        )),
-    }
+    let field = format!("{field} of SourceRepository {}", repository.name_any());
+    named_secret(ctx, &repository.namespace().unwrap_or_default(), &field, &reference.name).await.map(Some)
+}
+
+/// The Secret that a field names.
+///
+/// # Errors
+/// Where there is none.
+pub async fn named_secret(ctx: &Context, namespace: &str, field: &str, name: &str) -> Result<BTreeMap<String, Vec<u8>>, Problem> {
+    let found = ctx.cluster.secret(namespace, name).await?;
+    found.ok_or_else(|| Problem::retrying("SecretNotFound", format!("Secret {namespace}/{name} ({field}) does not exist: create it")))
 }
 
 fn fingerprint(endpoint: &str, plain_http: bool, ca: Option<&[u8]>, credential: Option<&Credential>) -> String {

@@ -6,13 +6,16 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::Store;
-use mainstay_crds::{ContainerImage, ImageBuild, SourceRepository};
+use mainstay_crds::{ContainerImage, ImageBuild, ManifestPin, SourceRepository};
 
+use super::batch::Batch;
 use super::problem::Problem;
+use super::tags::Tags;
 use crate::clients::call::Calls;
 use crate::clients::cluster::{Cluster, Namespaced};
 use crate::clients::git;
@@ -40,8 +43,16 @@ pub struct Context {
     pub images: Store<ContainerImage>,
     /// All ImageBuilds.
     pub builds: Store<ImageBuild>,
+    /// All ManifestPins.
+    pub pins: Store<ManifestPin>,
+    /// All pods, without what is of no use here.
+    pub pods: Store<Pod>,
     /// Registry clients by a hash of their settings and credential: one client per credential.
     pub registries: Mutex<HashMap<String, Registry>>,
+    /// Tags by image.
+    pub tags: Tags,
+    /// Changes that wait to become one commit.
+    pub batch: Batch,
     /// Reconciles in a row that failed, by object.
     pub failures: Failures,
 }
@@ -96,6 +107,14 @@ impl Failures {
 }
 
 impl Context {
+    /// Waits until every cache has its first content: before it, what is missing may only not have been read.
+    pub async fn caches_filled(&self) {
+        let own =
+            async { futures::join!(self.repositories.wait_until_ready(), self.images.wait_until_ready(), self.builds.wait_until_ready()) };
+        // A store fails where its controller has ended, and then everything ends.
+        let _ = futures::join!(own, self.pins.wait_until_ready(), self.pods.wait_until_ready());
+    }
+
     /// Counts how a reconcile ended and says when the next one is.
     pub fn next(&self, controller: &'static str, object: &str, result: Result<Duration, &Problem>) -> Action {
         match result {

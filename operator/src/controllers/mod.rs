@@ -1,16 +1,23 @@
 //! One folder per kind: observe -> validate -> plan -> apply -> status. Kinds do not import each other: they meet in spec and status.
 //!
+//! - [`batch`]: waiting a moment, so that many changes become one commit.
 //! - [`context`]: what every reconcile is given.
 //! - [`access`]: from a SourceRepository and its Secrets to a Git remote and a registry client.
+//! - [`pods`]: which of our images run, and whether they may.
 //! - [`problem`]: what keeps an object from its goal, in the words of its condition.
 //! - [`publish`]: status and events, written on change only.
 //! - [`source`]: how a ContainerImage finds its SourceRepository.
+//! - [`tags`]: which tags an image has in the registry.
 
 pub mod access;
+pub mod batch;
 pub mod container_image;
 pub mod context;
 pub mod image_build;
+pub mod manifest_pin;
+pub mod pods;
 pub mod problem;
 pub mod publish;
 pub mod source;
 pub mod source_repository;
+pub mod tags;

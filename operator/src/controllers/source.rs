@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::ResourceExt;
-use mainstay_crds::{ContainerImage, ResolvedImage, SourceRepository};
+use mainstay_crds::{ContainerImage, LocalReference, ResolvedImage, SourceRepository};
 
 use super::context::Context;
 use super::problem::Problem;
+use crate::domain::condition::find;
 
 /// Where containers live unless `spec.containersPath` says otherwise.
 pub const CONTAINERS: &str = "containers";
@@ -15,14 +16,27 @@ pub const CONTAINERS: &str = "containers";
 /// How long to wait for a SourceRepository to appear.
 const SOON: Duration = Duration::from_secs(5);
 
+/// How long to wait for a first fetch.
+const FETCHING: Duration = Duration::from_secs(2);
+
+/// How long to wait for a SourceRepository that has a problem of its own.
+const LATER: Duration = Duration::from_secs(30);
+
 /// The SourceRepository that `spec.sourceRef` names, or the only one of the namespace.
 ///
 /// # Errors
 /// Where there is none, or more than one to choose from.
 pub fn of(image: &ContainerImage, ctx: &Context) -> Result<Arc<SourceRepository>, Problem> {
-    let namespace = image.namespace().unwrap_or_default();
-    let mut all = ctx.repositories.state_filter(|repository| repository.namespace().as_deref() == Some(&namespace));
-    if let Some(reference) = &image.spec.source_ref {
+    named(&image.namespace().unwrap_or_default(), image.spec.source_ref.as_ref(), ctx)
+}
+
+/// The SourceRepository that a `spec.sourceRef` names, or the only one of the namespace.
+///
+/// # Errors
+/// Where there is none, or more than one to choose from.
+pub fn named(namespace: &str, reference: Option<&LocalReference>, ctx: &Context) -> Result<Arc<SourceRepository>, Problem> {
+    let mut all = ctx.repositories.state_filter(|repository| repository.namespace().as_deref() == Some(namespace));
+    if let Some(reference) = reference {
         let found = all.into_iter().find(|repository| repository.name_any() == reference.name);
         return found.ok_or_else(|| {
             let text = format!(
@@ -42,6 +56,28 @@ pub fn of(image: &ContainerImage, ctx: &Context) -> Result<Arc<SourceRepository>
             let text = format!("there are {} SourceRepositories in namespace {namespace}: name one in spec.sourceRef", all.len() + 1);
             Err(Problem::stuck("SourceAmbiguous", text).again_in(SOON))
         }
+    }
+}
+
+/// Main's head as the SourceRepository last reported it. One that has a problem of its own is waited for: its next status is looked at at
+/// once anyway.
+///
+/// # Errors
+/// Where it has not been fetched.
+pub fn head(repository: &SourceRepository) -> Result<String, Problem> {
+    let status = repository.status.as_ref();
+    let ready = status.and_then(|s| find(&s.conditions, "Ready"));
+    match (status.and_then(|s| s.head.clone()), ready) {
+        (Some(head), _) => Ok(head),
+        (None, Some(ready)) if ready.status == "False" => {
+            let text = format!("SourceRepository {}: {}: {}", repository.name_any(), ready.reason, ready.message);
+            Err(Problem::retrying("SourceUnavailable", text).again_in(LATER))
+        }
+        (None, _) => Err(Problem::waiting(
+            "SourceUnavailable",
+            format!("SourceRepository {} has not fetched main yet", repository.name_any()),
+            FETCHING,
+        )),
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod backoff;
 pub mod build;
+pub mod class;
 pub mod condition;
 pub mod duration;
 pub mod graph;

@@ -6,9 +6,11 @@
 //! - `fetch`, `index`, `listing`, `manifests`, `trace`: reading, one job each.
 //! - `write`, `sign`, `push`: a commit made without a work tree, and brought to a branch by compare-and-swap (design section 4.6).
 
+mod about;
 mod auth;
 mod error;
 mod fetch;
+mod graph;
 mod index;
 mod known_hosts;
 mod listing;
@@ -20,6 +22,7 @@ mod trace;
 mod transport;
 mod write;
 
+pub use about::unified_diff;
 pub use auth::{Auth, Remote};
 pub use error::GitError;
 pub use fetch::Synced;

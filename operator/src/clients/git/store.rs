@@ -6,15 +6,18 @@ use std::time::Duration;
 
 use git2::{ErrorCode, Oid, Repository};
 
+use super::about;
 use super::auth::Remote;
 use super::error::GitError;
 use super::fetch::{self, Synced};
+use super::graph;
 use super::index::{Index, Watch};
 use super::listing::{self, Container, Listing};
 use super::manifests::{self, Manifests};
 use super::push::{self, Pushed};
 use super::trace::{self, Change};
 use super::write::WriteRequest;
+use crate::domain::graph::Graph;
 
 /// Key in a clone's configuration: the URL that it was made from.
 const URL: &str = "mainstay.url";
@@ -38,9 +41,14 @@ impl std::fmt::Debug for Store {
 
 /// One clone while the program runs.
 #[derive(Default)]
-struct Local {
+pub(super) struct Local {
     repository: Option<Repository>,
     index: Index,
+    graph: Arc<Graph>,
+    /// The branch that counts as main, as last fetched.
+    main: String,
+    /// Whether the branches may have moved since the graph was brought up to date.
+    moved: bool,
 }
 
 impl Store {
@@ -77,7 +85,11 @@ impl Store {
             }
             let same_url =
                 |repository: &Repository| repository.config().and_then(|mut c| c.snapshot()?.get_str(URL).map(|url| url == remote.url));
-            match clone.repository.take().filter(|repository| same_url(repository).unwrap_or(false) && packs(repository) <= MAX_PACKS) {
+            let synced = match clone
+                .repository
+                .take()
+                .filter(|repository| same_url(repository).unwrap_or(false) && packs(repository) <= MAX_PACKS)
+            {
                 None => fresh(clone),
                 Some(repository) => match fetch::heads(&repository, &remote, deadline) {
                     Err(GitError::Damaged(message)) => {
@@ -89,7 +101,41 @@ impl Store {
                         result
                     }
                 },
+            }?;
+            clone.main.clone_from(&synced.branch);
+            clone.moved = true;
+            Ok(synced)
+        })
+        .await
+    }
+
+    /// The commits of the repository as of the last fetch.
+    ///
+    /// # Errors
+    /// What reading the clone says.
+    pub async fn graph(&self, key: &str) -> Result<Arc<Graph>, GitError> {
+        self.reading(key, |repository, clone| {
+            if std::mem::take(&mut clone.moved) {
+                graph::refresh(repository, &clone.main, Arc::make_mut(&mut clone.graph)).inspect_err(|_| clone.moved = true)?;
             }
+            Ok(clone.graph.clone())
+        })
+        .await
+    }
+
+    /// Whether each commit has the same content as `head` at all of the paths.
+    ///
+    /// # Errors
+    /// What reading the clone says.
+    pub async fn same_inputs(&self, key: &str, head: &str, paths: &[String], commits: Vec<String>) -> Result<Vec<bool>, GitError> {
+        let (head, paths) = (oid(head)?, paths.to_vec());
+        self.reading(key, move |repository, _| {
+            let inputs = |commit: Oid| -> Result<Vec<Option<(Oid, i32)>>, GitError> {
+                let tree = repository.find_commit(commit)?.tree()?;
+                Ok(paths.iter().map(|path| tree.get_path(path.as_ref()).ok().map(|entry| (entry.id(), entry.filemode()))).collect())
+            };
+            let wanted = inputs(head)?;
+            commits.iter().map(|commit| Ok(inputs(oid(commit)?)? == wanted)).collect()
         })
         .await
     }
@@ -126,10 +172,10 @@ impl Store {
     /// What reading the clone says.
     pub async fn list(&self, key: &str, head: &str, containers_path: &str) -> Result<Listing, GitError> {
         let (head, containers_path) = (oid(head)?, containers_path.to_owned());
-        self.reading(key, move |repository, index| {
+        self.reading(key, move |repository, clone| {
             let listing = listing::list(repository, head, &containers_path)?;
             let watches: Vec<Watch> = listing.found.iter().map(|found| Watch { paths: vec![found.path.clone()] }).collect();
-            index.touches(repository, head, &watches)?;
+            clone.index.touches(repository, head, &watches)?;
             Ok(listing)
         })
         .await
@@ -141,8 +187,8 @@ impl Store {
     /// What reading the clone says.
     pub async fn touches(&self, key: &str, head: &str, watches: &[Watch]) -> Result<Vec<Option<String>>, GitError> {
         let (head, watches) = (oid(head)?, watches.to_vec());
-        self.reading(key, move |repository, index| {
-            let touches = index.touches(repository, head, &watches)?;
+        self.reading(key, move |repository, clone| {
+            let touches = clone.index.touches(repository, head, &watches)?;
             Ok(touches.into_iter().map(|touch| touch.map(|commit| commit.to_string())).collect())
         })
         .await
@@ -176,7 +222,7 @@ impl Store {
     }
 
     /// For each path the newest commit of the first-parent line that touches the file and of which `step` says that it changed what is
-    /// looked for there. `step` gets the path and the file before (`None`: not there) and after the commit, newest commit first.
+    /// looked for there. `step` gets the path, the file before (`None`: not there) and after the commit, and the commit, the newest first.
     ///
     /// # Errors
     /// What reading the clone says.
@@ -185,7 +231,7 @@ impl Store {
         key: &str,
         head: &str,
         paths: Vec<String>,
-        mut step: impl FnMut(&str, Option<&[u8]>, &[u8]) -> bool + Send + 'static,
+        mut step: impl FnMut(&str, Option<&[u8]>, &[u8], &Change) -> bool + Send + 'static,
     ) -> Result<Vec<Option<Change>>, GitError> {
         let head = oid(head)?;
         self.reading(key, move |repository, _| trace::trace(repository, head, &paths, &mut step)).await
@@ -199,7 +245,29 @@ impl Store {
     /// server or the disk says. After an error that may pass, the branch may have the commit all the same: fetch, and look.
     pub async fn write(&self, key: &str, remote: &Remote, request: WriteRequest) -> Result<Pushed, GitError> {
         let (remote, deadline) = (remote.clone(), self.deadline);
-        self.reading(key, move |repository, _| push::write(repository, &remote, &request, deadline)).await
+        self.reading(key, move |repository, clone| {
+            clone.moved = true;
+            push::write(repository, &remote, &request, deadline)
+        })
+        .await
+    }
+
+    /// Author, time and message of a commit.
+    ///
+    /// # Errors
+    /// What reading the clone says.
+    pub async fn about(&self, key: &str, commit: &str) -> Result<Change, GitError> {
+        let commit = oid(commit)?;
+        self.reading(key, move |repository, _| about::about(repository, commit)).await
+    }
+
+    /// The commits that a branch has and main has not, the newest first; at most 200.
+    ///
+    /// # Errors
+    /// What reading the clone says.
+    pub async fn unmerged(&self, key: &str, main: &str, tip: &str) -> Result<Vec<Change>, GitError> {
+        let (main, tip) = (oid(main)?, oid(tip)?);
+        self.reading(key, move |repository, _| about::unmerged(repository, main, tip)).await
     }
 
     /// Removes the clones of repositories that are no more.
@@ -223,12 +291,13 @@ impl Store {
     async fn reading<T: Send + 'static>(
         &self,
         key: &str,
-        read: impl FnOnce(&Repository, &mut Index) -> Result<T, GitError> + Send + 'static,
+        read: impl FnOnce(&Repository, &mut Local) -> Result<T, GitError> + Send + 'static,
     ) -> Result<T, GitError> {
         let path = self.root.join(key);
         self.blocking(key, move |clone| {
-            let Some(repository) = &clone.repository else { return Err(GitError::NotCloned) };
-            let result = read(repository, &mut clone.index);
+            let Some(repository) = clone.repository.take() else { return Err(GitError::NotCloned) };
+            let result = read(&repository, clone);
+            clone.repository = Some(repository);
             if let Err(GitError::Damaged(message)) = &result {
                 tracing::warn!(message, "the clone is damaged and is given up");
                 *clone = Local::default();

@@ -26,7 +26,7 @@ pub struct Change {
 }
 
 /// Whether what is looked for in a file changed between two contents of it; before is `None` where the file was not there.
-pub(super) type Step<'s> = dyn FnMut(&str, Option<&[u8]>, &[u8]) -> bool + 's;
+pub(super) type Step<'s> = dyn FnMut(&str, Option<&[u8]>, &[u8], &Change) -> bool + 's;
 
 /// For each path the newest commit of the first-parent line that touches the file and of which `step` says so.
 pub(super) fn trace(repository: &Repository, head: Oid, paths: &[String], step: &mut Step<'_>) -> Result<Vec<Option<Change>>, GitError> {
@@ -35,9 +35,10 @@ pub(super) fn trace(repository: &Repository, head: Oid, paths: &[String], step: 
         // A commit that removed the file, or put something else there: what is looked for came with an older or a newer one.
         let Some(after) = content(repository, visit.tree, path)? else { return Ok(false) };
         let before = visit.before.map(|tree| content(repository, tree, path)).transpose()?.flatten();
-        let found = step(path, before.as_deref(), &after);
+        let change = change(visit.commit);
+        let found = step(path, before.as_deref(), &after, &change);
         if found {
-            changes.insert(path, change(visit.commit));
+            changes.insert(path, change);
         }
         Ok(found)
     })?;
@@ -51,7 +52,7 @@ fn content(repository: &Repository, tree: &Tree<'_>, path: &str) -> Result<Optio
     }
 }
 
-fn change(commit: &Commit<'_>) -> Change {
+pub(super) fn change(commit: &Commit<'_>) -> Change {
     let author = commit.author();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Change {

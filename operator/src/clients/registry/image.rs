@@ -27,10 +27,19 @@ pub struct Image {
     pub digest: String,
     /// Its media type.
     pub media_type: String,
+    /// Its length in bytes.
+    pub size: usize,
     /// Commit it was built from, by annotation or label.
     pub revision: Option<String>,
-    /// Labels of its configuration (of the first platform's, in an index).
-    pub labels: BTreeMap<String, String>,
+}
+
+type Words = BTreeMap<String, String>;
+
+/// What manifests and indexes have in common.
+#[derive(Deserialize)]
+struct Annotated {
+    #[serde(default)]
+    annotations: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Deserialize)]
@@ -46,35 +55,53 @@ struct Inner {
 }
 
 impl Registry {
-    /// The image of a tag or digest; `None` where there is none.
+    /// The image of a tag or digest; `None` where there is none. One request where its manifest names the commit.
     ///
     /// # Errors
     /// Where the registry does not answer, or what it answers is not an image.
     pub async fn image(&self, repository: &str, reference: &str) -> Result<Option<Image>, RegistryError> {
         let Some((digest, media_type, bytes)) = self.manifest(repository, reference).await? else { return Ok(None) };
-        let mut annotations = BTreeMap::new();
-        let mut manifest_bytes = bytes;
-        if matches!(media_type.as_str(), OCI_IMAGE_INDEX_MEDIA_TYPE | IMAGE_MANIFEST_LIST_MEDIA_TYPE) {
-            let index: OciImageIndex = self.parse(repository, &manifest_bytes)?;
-            annotations = index.annotations.unwrap_or_default();
-            let Some(first) = index.manifests.first() else {
-                return Ok(Some(Image { digest, media_type, revision: annotations.get(REVISION).cloned(), labels: BTreeMap::new() }));
-            };
-            let child = self.manifest(repository, &first.digest).await?;
-            manifest_bytes =
-                child.ok_or_else(|| self.invalid(repository, format!("the index names {}, which is not there", first.digest)))?.2;
+        let annotated: Annotated = self.parse(repository, &bytes)?;
+        let revision = match annotated.annotations.and_then(|mut all| all.remove(REVISION)) {
+            Some(revision) => Some(revision),
+            None => {
+                let (mut annotations, mut labels) = self.described(repository, &media_type, &bytes).await?;
+                annotations.remove(REVISION).or_else(|| labels.remove(REVISION))
+            }
+        };
+        Ok(Some(Image { digest, media_type, size: bytes.len(), revision }))
+    }
+
+    /// The labels in the configuration of an image; of an index, those of its first platform. None where there is no image.
+    ///
+    /// # Errors
+    /// Where the registry does not answer, or what it answers is not an image.
+    pub async fn labels(&self, repository: &str, reference: &str) -> Result<BTreeMap<String, String>, RegistryError> {
+        match self.manifest(repository, reference).await? {
+            Some((_, media_type, bytes)) => Ok(self.described(repository, &media_type, &bytes).await?.1),
+            None => Ok(BTreeMap::new()),
         }
-        let manifest: OciImageManifest = self.parse(repository, &manifest_bytes)?;
+    }
+
+    /// Annotations of the manifest and labels of the configuration.
+    async fn described(&self, repository: &str, media_type: &str, bytes: &[u8]) -> Result<(Words, Words), RegistryError> {
+        let child;
+        let mut manifest_bytes = bytes;
+        if matches!(media_type, OCI_IMAGE_INDEX_MEDIA_TYPE | IMAGE_MANIFEST_LIST_MEDIA_TYPE) {
+            let index: OciImageIndex = self.parse(repository, bytes)?;
+            let Some(first) = index.manifests.first() else { return Ok(Default::default()) };
+            let found = self.manifest(repository, &first.digest).await?;
+            child = found.ok_or_else(|| self.invalid(repository, format!("the index names {}, which is not there", first.digest)))?.2;
+            manifest_bytes = &child;
+        }
+        let manifest: OciImageManifest = self.parse(repository, manifest_bytes)?;
         let config = self.blob(repository, &manifest.config.digest, MAX_CONFIG).await?;
         let config: Configuration = self.parse(repository, &config)?;
-        let labels = config.config.and_then(|inner| inner.labels).unwrap_or_default();
-        let own = manifest.annotations.unwrap_or_default();
-        let revision = annotations.get(REVISION).or_else(|| own.get(REVISION)).or_else(|| labels.get(REVISION)).cloned();
-        Ok(Some(Image { digest, media_type, revision, labels }))
+        Ok((manifest.annotations.unwrap_or_default(), config.config.and_then(|inner| inner.labels).unwrap_or_default()))
     }
 
     /// Digest, media type and bytes of a manifest. A digest in a header is not believed (note crates, section 2).
-    async fn manifest(&self, repository: &str, reference: &str) -> Result<Option<(String, String, Vec<u8>)>, RegistryError> {
+    pub(super) async fn manifest(&self, repository: &str, reference: &str) -> Result<Option<(String, String, Vec<u8>)>, RegistryError> {
         let what = self.what(repository);
         let url = format!("{}/v2/{repository}/manifests/{reference}", self.base());
         let accept =

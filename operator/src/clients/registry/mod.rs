@@ -8,6 +8,7 @@ mod client;
 mod credential;
 mod error;
 mod image;
+mod referrers;
 mod tags;
 mod upload;
 
@@ -15,4 +16,5 @@ pub use client::{Registry, Settings};
 pub use credential::Credential;
 pub use error::RegistryError;
 pub use image::{Image, REVISION};
+pub use referrers::{Artifact, Referrer};
 pub use upload::Blob;

@@ -3,6 +3,7 @@
 pub(crate) mod child;
 mod observe;
 mod plan;
+mod promote;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -13,12 +14,17 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use mainstay_crds::{ContainerImage, ContainerImageStatus, names};
 
+use self::observe::Seen;
 use self::plan::{Observed, Outcome, Step};
+use super::access;
 use super::context::{Context, now, object_key};
 use super::problem::Problem;
 use super::publish::{Change, publish};
 use crate::domain::build::short;
 use crate::domain::condition::{Verdict, conditions};
+
+/// Violations that a status lists.
+const VIOLATIONS: usize = 20;
 
 /// One reconcile. Problems end in the status; they are no errors of the controller.
 ///
@@ -26,8 +32,10 @@ use crate::domain::condition::{Verdict, conditions};
 /// Never: the type is that of kube.
 pub async fn reconcile(image: Arc<ContainerImage>, ctx: Arc<Context>) -> Result<Action, Infallible> {
     if image.metadata.deletion_timestamp.is_some() {
+        ctx.metrics.forget("ContainerImage", &image.namespace().unwrap_or_default(), &image.name_any());
         return Ok(Action::await_change());
     }
+    ctx.caches_filled().await;
     let key = object_key(image.as_ref());
     let mut status = image.status.clone().unwrap_or_default();
     let result = match run(&image, &ctx, &mut status).await {
@@ -40,18 +48,18 @@ pub async fn reconcile(image: Arc<ContainerImage>, ctx: Arc<Context>) -> Result<
 }
 
 async fn run(image: &ContainerImage, ctx: &Context, status: &mut ContainerImageStatus) -> Result<(Verdict, Duration), Problem> {
-    let seen = observe::observe(image, ctx, status).await?;
+    let mut seen = observe::observe(image, ctx, status).await?;
     let observed = Observed {
         image,
         resolved: &seen.resolved,
         touch: &seen.touch,
-        variants: seen.variants,
+        variants: std::mem::take(&mut seen.variants),
         builds: &seen.builds,
         now: Timestamp::now(),
     };
     let Outcome { steps, variants, verdict, look_again } = plan::plan(&observed);
     for step in steps {
-        apply(image, ctx, step).await?;
+        apply(image, ctx, &seen, step).await?;
     }
     let (latest, built_at) = plan::latest(&variants);
     status.engines = plan::engines(&seen.builds, &variants).or_else(|| status.engines.take());
@@ -59,13 +67,23 @@ async fn run(image: &ContainerImage, ctx: &Context, status: &mut ContainerImageS
     status.built_at = built_at;
     status.short_head = Some(short(&seen.touch).to_owned());
     status.variants = variants;
+    status.tags = seen.tags.or_else(|| status.tags.take());
+    let count = i64::try_from(seen.violations.len()).unwrap_or(i64::MAX);
+    ctx.metrics.image_violations(&image.namespace().unwrap_or_default(), &image.name_any(), count);
+    status.violations = seen.violations.into_iter().take(VIOLATIONS).collect();
     status.last_handled_reconcile_at = image.annotations().get(names::RECONCILE_AT).cloned();
     status.last_handled_rebuild_at = image.annotations().get(names::REBUILD_AT).cloned();
     Ok((verdict, look_again.map_or(ctx.config.resync, |pause| pause.min(ctx.config.resync))))
 }
 
-async fn apply(image: &ContainerImage, ctx: &Context, step: Step) -> Result<(), Problem> {
+async fn apply(image: &ContainerImage, ctx: &Context, seen: &Seen, step: Step) -> Result<(), Problem> {
     match step {
+        Step::Promote(identical, tag) => {
+            let (registry, path) = access::registry(ctx, &seen.repository, &seen.resolved.image).await?;
+            promote::promote(ctx, (&registry, &path), &seen.resolved.image, &identical, (&tag, &seen.touch)).await?;
+            let text = format!("{tag} is {} ({}), built from the same inputs", identical.tag, identical.image.digest);
+            ctx.cluster.event(image, false, "ImagePromoted", "Promote", &text).await;
+        }
         Step::Delete(build) => ctx.cluster.delete(build.as_ref()).await?,
         Step::Create(build) => {
             let name = build.name_any();

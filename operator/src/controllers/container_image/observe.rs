@@ -1,35 +1,41 @@
 //! What a ContainerImage is about: its repository, touch, versions, tags and builds.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use kube::ResourceExt;
-use mainstay_crds::{ContainerImage, ContainerImageStatus, ImageBuild, ResolvedImage, SourceRepository, Variant};
+use mainstay_crds::{
+    Class as TagClass, ContainerImage, ContainerImageStatus, ImageBuild, ResolvedImage, SourceRepository, TagSummary, Variant, Violation,
+    WantedTag, names,
+};
 
 use super::plan::{Found, Refusal, Tagged, Wanted};
+use super::promote;
 use crate::clients::call::CallError;
-use crate::clients::git::Watch;
+use crate::clients::git::{Container, Watch};
 use crate::clients::registry::Registry;
 use crate::controllers::access;
 use crate::controllers::context::Context;
+use crate::controllers::pods;
 use crate::controllers::problem::Problem;
 use crate::controllers::source::{self, clone_key};
-use crate::domain::condition::find;
+use crate::controllers::tags::Listed;
+use crate::domain::class::{self, ClassifiedTag};
+use crate::domain::graph::{self, Graph};
 use crate::domain::tag;
+use crate::domain::version::VersionError;
 use crate::error::{Class, Classified, chain};
-
-/// How long to wait for another object of ours to move on.
-const SOON: Duration = Duration::from_secs(2);
-
-/// How long to wait for a SourceRepository that has a problem of its own: its next status is looked at at once anyway.
-const LATER: Duration = Duration::from_secs(30);
 
 /// What was seen.
 pub(super) struct Seen {
+    pub(super) repository: Arc<SourceRepository>,
     pub(super) resolved: ResolvedImage,
     pub(super) touch: String,
     pub(super) variants: Vec<Wanted>,
     pub(super) builds: Vec<Arc<ImageBuild>>,
+    /// The tags by class; `None` where the registry does not say.
+    pub(super) tags: Option<TagSummary>,
+    /// Pods and pins that name an image which is not from main, or is gone.
+    pub(super) violations: Vec<Violation>,
 }
 
 /// Looks at everything that the plan needs. `status.resolved` is filled in as soon as it is known, so that a later problem can be understood.
@@ -39,12 +45,12 @@ pub(super) async fn observe(image: &ContainerImage, ctx: &Context, status: &mut 
     let resolved = source::resolve(image, &repository);
     status.resolved = Some(resolved.clone());
     unique(image, &resolved, ctx)?;
-    let head = head(&repository)?;
+    let head = source::head(&repository)?;
 
     let key = clone_key(&repository);
     let mut paths = vec![resolved.path.clone()];
     paths.extend(image.spec.inputs.iter().cloned());
-    let touches = ctx.calls.outside("git.touches", ctx.git.touches(&key, &head, &[Watch { paths }])).await?;
+    let touches = ctx.calls.outside("git.touches", ctx.git.touches(&key, &head, &[Watch { paths: paths.clone() }])).await?;
     let Some(touch) = touches.into_iter().next().flatten() else {
         let text = format!(
             "{} is not on {} (at {}): add the directory with a Dockerfile or default.nix, set spec.path, or delete this object",
@@ -55,54 +61,157 @@ pub(super) async fn observe(image: &ContainerImage, ctx: &Context, status: &mut 
         return Err(Problem::stuck("NoBuildFile", text));
     };
     let container = ctx.calls.outside("git.container", ctx.git.container(&key, &touch, &resolved.path)).await?;
-    let (registry, path) = access::registry(ctx, &repository, &resolved.image).await?;
-    let mut variants = Vec::new();
-    for (variant, version) in container.variants {
-        if image.spec.variants.as_ref().is_none_or(|wanted| wanted.contains(&variant)) {
-            let version = match version {
-                Ok(version) => tagged(ctx, &registry, &path, variant, version, &touch).await,
-                Err(error) => Err(Refusal { reason: error.reason().to_owned(), message: chain(&error), transient: false }),
-            };
-            variants.push(Wanted { variant, version });
-        }
-    }
     let namespace = image.namespace();
     let builds = ctx.builds.state_filter(|build| build.namespace() == namespace && build.spec.image == name);
-    Ok(Seen { resolved, touch, variants, builds })
+    let graph = ctx.calls.outside("git.graph", ctx.git.graph(&key)).await?;
+    let (registry, path) = access::registry(ctx, &repository, &resolved.image).await?;
+    let looked = Looked { ctx, registry: (&registry, &path), graph: &graph, key: &key, head: &head, touch: &touch, paths: &paths };
+    let listed = ctx.tags.list(ctx, looked.registry, &resolved.image, &occasion(image, &builds), ctx.config.resync).await;
+    let mut variants = Vec::new();
+    let mut tags = None;
+    match &listed {
+        Err(error) => {
+            for (variant, version) in meant(image, container) {
+                let version = version.and_then(|version| tagged(version, &touch, variant, Found::Unknown(refusal(error))));
+                variants.push(Wanted { variant, version, wanted: None, identical: None });
+            }
+        }
+        Ok(listed) => {
+            let classified = class::classify_all(listed.tags.iter().map(String::as_str), &graph);
+            for (variant, version) in meant(image, container) {
+                let version = match version.and_then(|version| tagged(version, &touch, variant, Found::Absent)) {
+                    Ok(tagged) => Ok(Tagged { found: looked.find(listed, &tagged.tag).await, ..tagged }),
+                    Err(refusal) => Err(refusal),
+                };
+                let wanted = looked.wanted(listed, &classified, variant).await?.or_else(|| named(&version, &touch));
+                let identical = match &version {
+                    Ok(Tagged { version, found: Found::Absent, .. }) => {
+                        promote::identical(&looked, &repository, listed, &classified, (variant, version)).await?
+                    }
+                    _ => None,
+                };
+                variants.push(Wanted { variant, version, wanted, identical });
+            }
+            tags = Some(class::summary(&classified, listed.tags.len()));
+        }
+    }
+    let listed = listed.as_ref().ok().map(|listed| listed.tags.as_slice());
+    let mut violations = pods::violations(ctx, &resolved.image, &graph, listed);
+    violations.extend(pinned(ctx, &namespace, &name));
+    Ok(Seen { repository, resolved, touch, variants, builds, tags, violations })
 }
 
-async fn tagged(ctx: &Context, registry: &Registry, path: &str, variant: Variant, version: String, touch: &str) -> Result<Tagged, Refusal> {
+/// What the ManifestPins of the namespace say of pins that name another image than one from main.
+fn pinned(ctx: &Context, namespace: &Option<String>, name: &str) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for object in ctx.pins.state_filter(|pin| pin.namespace() == *namespace) {
+        for pin in object.status.iter().flat_map(|status| &status.pins) {
+            if pin.image == name && pin.class != TagClass::Main {
+                let at = pin.line.map_or_else(|| pin.path.clone(), |line| format!("{}:{line}", pin.path));
+                let message = pin.message.clone().unwrap_or_default();
+                found.push(Violation { at, tag: pin.tag.clone(), class: pin.class, message });
+            }
+        }
+    }
+    found.sort_by(|a, b| (&a.at, &a.tag).cmp(&(&b.at, &b.tag)));
+    found.dedup();
+    found
+}
+
+/// The variants that are to be built, with the version or why there is none.
+fn meant(image: &ContainerImage, container: Container) -> impl Iterator<Item = (Variant, Result<String, Refusal>)> {
+    let wanted = image.spec.variants.clone();
+    container.variants.into_iter().filter(move |(variant, _)| wanted.as_ref().is_none_or(|all| all.contains(variant))).map(
+        |(variant, version)| {
+            let refused = |error: VersionError| Refusal { reason: error.reason().to_owned(), message: chain(&error), transient: false };
+            (variant, version.map_err(refused))
+        },
+    )
+}
+
+/// Main's own tag, where its image says so itself: seven digits may be ambiguous, and a list may lack it.
+fn named(version: &Result<Tagged, Refusal>, touch: &str) -> Option<WantedTag> {
+    match version {
+        Ok(Tagged { tag, found: Found::Present { digest, revision: Some(revision) }, .. }) if revision == touch => {
+            Some(WantedTag { tag: tag.clone(), digest: digest.clone(), commit: touch.to_owned() })
+        }
+        _ => None,
+    }
+}
+
+fn tagged(version: String, touch: &str, variant: Variant, found: Found) -> Result<Tagged, Refusal> {
     let tag = tag::format(&version, touch, variant).map_err(|error| Refusal {
         reason: error.reason().to_owned(),
         message: chain(&error),
         transient: false,
     })?;
-    let found = match ctx.calls.outside("registry.image", registry.image(path, &tag)).await {
-        Ok(None) => Found::Absent,
-        Ok(Some(image)) => Found::Present { digest: image.digest, revision: image.revision },
-        Err(error) => Found::Unknown(refusal(&error)),
-    };
     Ok(Tagged { version, tag, found })
+}
+
+/// What makes a new list of tags worth a request: somebody asks, or a build of the image has ended.
+fn occasion(image: &ContainerImage, builds: &[Arc<ImageBuild>]) -> String {
+    let asked = [names::RECONCILE_AT, names::REBUILD_AT].map(|name| image.annotations().get(name).map_or("", String::as_str));
+    let ended = builds.iter().filter_map(|build| Some((build.status.as_ref()?.completed_at.clone()?, build.name_any()))).max();
+    format!("{}/{}/{}", asked[0], asked[1], ended.map_or_else(String::new, |(_, name)| name))
+}
+
+/// Looks tags of one image up.
+pub(super) struct Looked<'a> {
+    pub(super) ctx: &'a Context,
+    pub(super) registry: (&'a Registry, &'a str),
+    pub(super) graph: &'a Graph,
+    pub(super) key: &'a str,
+    pub(super) head: &'a str,
+    pub(super) touch: &'a str,
+    pub(super) paths: &'a [String],
+}
+
+impl Looked<'_> {
+    /// What the registry says of main's tag.
+    async fn find(&self, listed: &Listed, tag: &str) -> Found {
+        match listed.image(self.ctx, self.registry, tag).await {
+            Ok(None) => Found::Absent,
+            Ok(Some(image)) if image.revision.as_deref().is_some_and(|revision| revision != self.touch) => {
+                match promote::is_promoted(self, &image).await {
+                    Ok(true) => Found::Present { digest: image.digest, revision: Some(self.touch.to_owned()) },
+                    Ok(false) => Found::Present { digest: image.digest, revision: image.revision },
+                    Err(error) => Found::Unknown(refusal(&error)),
+                }
+            }
+            // An image that says nothing of its commit is believed by its tag, where that names one commit and no other.
+            Ok(Some(image)) => Found::Present { digest: image.digest, revision: image.revision.or_else(|| self.named_by(tag)) },
+            Err(error) => Found::Unknown(refusal(&error)),
+        }
+    }
+
+    fn named_by(&self, tag: &str) -> Option<String> {
+        let found = class::classify(tag, self.graph)?;
+        found.commit.map(|commit| commit.hex())
+    }
+
+    /// The newest current tag from main that the registry confirms (design section 2).
+    async fn wanted(&self, listed: &Listed, classified: &[ClassifiedTag<'_>], variant: Variant) -> Result<Option<WantedTag>, CallError> {
+        let Some(touch) = graph::id(self.touch) else { return Ok(None) };
+        for (one, commit) in class::candidates(classified, variant, &touch, self.graph) {
+            let commit_hex = commit.hex();
+            if !commit.on_line {
+                let same = self.ctx.git.same_inputs(self.key, self.head, self.paths, vec![commit_hex.clone()]);
+                if self.ctx.calls.outside("git.same_inputs", same).await? != [true] {
+                    continue;
+                }
+            }
+            let Some(image) = listed.image(self.ctx, self.registry, one.tag).await? else { continue };
+            // The full commit in the image decides; a tag that lies about it is not pinned.
+            if image.revision.as_ref().is_none_or(|revision| *revision == commit_hex) {
+                return Ok(Some(WantedTag { tag: one.tag.to_owned(), digest: image.digest, commit: commit_hex }));
+            }
+        }
+        Ok(None)
+    }
 }
 
 fn refusal(error: &CallError) -> Refusal {
     Refusal { reason: error.reason().to_owned(), message: chain(error), transient: error.class() != Class::Terminal }
-}
-
-/// Main's head as the SourceRepository last reported it.
-fn head(repository: &SourceRepository) -> Result<String, Problem> {
-    let status = repository.status.as_ref();
-    let ready = status.and_then(|s| find(&s.conditions, "Ready"));
-    match (status.and_then(|s| s.head.clone()), ready) {
-        (Some(head), _) => Ok(head),
-        (None, Some(ready)) if ready.status == "False" => {
-            let text = format!("SourceRepository {}: {}: {}", repository.name_any(), ready.reason, ready.message);
-            Err(Problem::retrying("SourceUnavailable", text).again_in(LATER))
-        }
-        (None, _) => {
-            Err(Problem::waiting("SourceUnavailable", format!("SourceRepository {} has not fetched main yet", repository.name_any()), SOON))
-        }
-    }
 }
 
 /// Two objects for one container or one image repository would build everything twice: the older one keeps it.

@@ -7,14 +7,18 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use mainstay_crds::{
-    ContainerImage, Engine, ImageBuild, ImageBuildStatus, LastFailure, ResolvedImage, Trigger, Variant, VariantStatus, names,
+    ContainerImage, Engine, ImageBuild, ImageBuildStatus, LastFailure, ResolvedImage, Trigger, Variant, VariantStatus, WantedTag, names,
 };
 
 use super::child;
+use crate::clients::registry::Image;
 use crate::domain::backoff;
 use crate::domain::build::{Key, short};
 use crate::domain::condition::{self, State, Verdict};
 use crate::domain::tag;
+
+/// How soon a tag that was given is looked for.
+const PROMOTED: Duration = Duration::from_secs(1);
 
 /// Builds kept where spec.retention does not say.
 const KEPT: i32 = 3;
@@ -35,6 +39,18 @@ pub(super) struct Observed<'a> {
 pub(super) struct Wanted {
     pub(super) variant: Variant,
     pub(super) version: Result<Tagged, Refusal>,
+    /// The tag that pins should name, where the registry confirmed one.
+    pub(super) wanted: Option<WantedTag>,
+    /// A branch image with main's inputs that may become main's.
+    pub(super) identical: Option<Identical>,
+}
+
+/// An image from a branch that was built from the inputs that main has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Identical {
+    pub(super) tag: String,
+    pub(super) commit: String,
+    pub(super) image: Image,
 }
 
 /// Version and tag at the touch, and what the registry says of the tag.
@@ -67,6 +83,8 @@ pub(super) struct Refusal {
 pub(super) enum Step {
     /// Make this ImageBuild.
     Create(Box<ImageBuild>),
+    /// Give main's tag to an image from a branch.
+    Promote(Box<Identical>, String),
     /// Remove this one: enough newer ones are kept.
     Delete(Arc<ImageBuild>),
 }
@@ -112,6 +130,7 @@ fn variant(observed: &Observed<'_>, wanted: &Wanted) -> Standing {
         commit: Some(observed.touch.to_owned()),
         tag: None,
         digest: None,
+        wanted: wanted.wanted.clone(),
         built_at: None,
         duration: None,
         build: None,
@@ -148,6 +167,7 @@ fn variant(observed: &Observed<'_>, wanted: &Wanted) -> Standing {
         Found::Unknown(refusal) => {
             // What was known of this tag stays known: the registry is silent, the image is not gone.
             if let Some(known) = same_tag(previous, &tagged.tag) {
+                status.wanted.clone_from(&known.wanted);
                 status.digest.clone_from(&known.digest);
                 status.built_at.clone_from(&known.built_at);
                 status.duration.clone_from(&known.duration);
@@ -156,7 +176,10 @@ fn variant(observed: &Observed<'_>, wanted: &Wanted) -> Standing {
             status.reason.clone_from(&refusal.reason);
             Standing { verdict: refused(wanted.variant, refusal, &status), status, step: None, look_again: None }
         }
-        Found::Absent => missing(observed, wanted.variant, tagged, status),
+        Found::Absent => match &wanted.identical {
+            Some(identical) if observed.image.spec.suspend != Some(true) => promote(status, identical, &tagged.tag),
+            _ => missing(observed, wanted.variant, tagged, status),
+        },
     }
 }
 
@@ -226,6 +249,14 @@ fn create(observed: &Observed<'_>, key: &Key<'_>, attempt: u32, trigger: Trigger
     status.build = Some(name.clone());
     let verdict = Verdict::new(State::Working, "Building", format!("building {tag} ({name})"));
     Standing { status, verdict, step: Some(Step::Create(Box::new(build))), look_again: None }
+}
+
+/// The registry has no tag of main, and a branch image of the same inputs.
+fn promote(mut status: VariantStatus, identical: &Identical, tag: &str) -> Standing {
+    "Promoting".clone_into(&mut status.reason);
+    let text = format!("{tag} becomes a further tag of {}, which was built from the same inputs", identical.tag);
+    let step = Step::Promote(Box::new(identical.clone()), tag.to_owned());
+    Standing { status, verdict: Verdict::new(State::Working, "Promoting", text), step: Some(step), look_again: Some(PROMOTED) }
 }
 
 fn in_progress(mut status: VariantStatus, build: &ImageBuild) -> Standing {

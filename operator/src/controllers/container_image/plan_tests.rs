@@ -20,7 +20,12 @@ fn now() -> Timestamp {
 }
 
 fn tagged(found: Found) -> Vec<Wanted> {
-    vec![Wanted { variant: Variant::Dockerfile, version: Ok(Tagged { version: "1.0.3".into(), tag: TAG.into(), found }) }]
+    vec![Wanted {
+        variant: Variant::Dockerfile,
+        version: Ok(Tagged { version: "1.0.3".into(), tag: TAG.into(), found }),
+        wanted: None,
+        identical: None,
+    }]
 }
 
 fn decide(image: &ContainerImage, variants: Vec<Wanted>, builds: &[Arc<ImageBuild>]) -> Outcome {
@@ -144,7 +149,7 @@ fn suspended_means_no_new_build() {
 fn the_worst_variant_speaks_and_the_other_is_still_built() {
     let mut variants = tagged(Found::Absent);
     let refusal = Refusal { reason: "VersionNotFound".into(), message: "add a version".into(), transient: false };
-    variants.push(Wanted { variant: Variant::Nix, version: Err(refusal) });
+    variants.push(Wanted { variant: Variant::Nix, version: Err(refusal), wanted: None, identical: None });
     let outcome = decide(&image(""), variants, &[]);
     assert!(matches!(&outcome.steps[..], [Step::Create(_)]));
     assert_eq!(outcome.verdict.reason, "VersionNotFound");
@@ -179,4 +184,18 @@ fn old_builds_go_and_the_newest_stay() {
         outcome.steps.iter().map(|s| if let Step::Delete(b) = s { b.name_any() } else { panic!("{s:?}") }).collect();
     gone.sort();
     assert_eq!(gone, ["b0", "b1", "b2"]);
+}
+
+#[test]
+fn a_branch_image_of_the_same_inputs_becomes_mains_without_a_build() {
+    let image_ = Image { digest: "sha256:ab".into(), media_type: "m".into(), size: 1, revision: Some("9".repeat(40)) };
+    let identical = Identical { tag: "v1.0.3-9999999".into(), commit: "9".repeat(40), image: image_ };
+    let with = || vec![Wanted { identical: Some(identical.clone()), ..tagged(Found::Absent).remove(0) }];
+    let outcome = decide(&image(""), with(), &[]);
+    let [Step::Promote(what, tag)] = &outcome.steps[..] else { panic!("{:?}", outcome.steps) };
+    assert_eq!((what.tag.as_str(), tag.as_str()), ("v1.0.3-9999999", TAG));
+    assert_eq!((outcome.verdict.state, outcome.verdict.reason.as_str()), (State::Working, "Promoting"));
+    let suspended: ContainerImage =
+        serde_saphyr::from_str("{apiVersion: a, kind: b, metadata: {name: cv, namespace: ops, uid: u}, spec: {suspend: true}}").unwrap();
+    assert!(decide(&suspended, with(), &[]).steps.is_empty());
 }

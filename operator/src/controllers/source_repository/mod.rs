@@ -28,6 +28,7 @@ const FETCH_DEADLINE: Duration = Duration::from_secs(900);
 struct Seen {
     resolved: ResolvedRepository,
     head: String,
+    refs: String,
     listing: Listing,
 }
 
@@ -66,8 +67,14 @@ async fn observe(repository: &SourceRepository, ctx: &Context) -> Result<Seen, P
     let synced = ctx.calls.within(FETCH_DEADLINE, "git.sync", async { ctx.git.sync(&key, &remote).await.map_err(Into::into) }).await?;
     let containers_path = repository.spec.containers_path.clone().unwrap_or_else(|| CONTAINERS.to_owned());
     let listing = ctx.calls.outside("git.list", ctx.git.list(&key, &synced.head, &containers_path)).await?;
+    let graph = ctx.calls.within(FETCH_DEADLINE, "git.graph", async { ctx.git.graph(&key).await.map_err(Into::into) }).await?;
     let interval = duration::show(interval(repository, ctx));
-    Ok(Seen { resolved: ResolvedRepository { branch: synced.branch, containers_path, interval }, head: synced.head, listing })
+    Ok(Seen {
+        refs: graph.fingerprint(),
+        resolved: ResolvedRepository { branch: synced.branch, containers_path, interval },
+        head: synced.head,
+        listing,
+    })
 }
 
 async fn finish(repository: &SourceRepository, ctx: &Context, seen: Option<Seen>) -> Result<Duration, Problem> {
@@ -85,6 +92,7 @@ async fn finish(repository: &SourceRepository, ctx: &Context, seen: Option<Seen>
             status.containers = i64::try_from(seen.listing.found.len()).ok();
             status.skipped = plan::skipped(&seen.listing);
             status.head = Some(seen.head);
+            status.refs = Some(seen.refs);
             status.resolved = Some(seen.resolved);
             Verdict::new(State::Good, "Fetched", text)
         }

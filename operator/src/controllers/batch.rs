@@ -1,0 +1,80 @@
+//! Waiting a moment for further changes, so that many images become one commit (issue: one commit for all pins of a run).
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use kube::ResourceExt;
+use mainstay_crds::ContainerImage;
+
+/// How many windows a change waits at most: under a steady stream of changes there is still a commit now and then.
+const WINDOWS: u32 = 20;
+
+/// Changes of what is wanted, by namespace. Lost in a crash: then nothing is waited for.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The first and the last change that has not been acted on.
+    open: Mutex<HashMap<String, (Instant, Instant)>>,
+    /// What each image wanted when it was last seen.
+    wanted: Mutex<HashMap<String, u64>>,
+}
+
+impl Batch {
+    /// Looks at an image that has changed: a wait begins, or is drawn out, where it wants another tag than before.
+    pub fn saw(&self, image: &ContainerImage) {
+        let mut hasher = DefaultHasher::new();
+        for variant in image.status.iter().flat_map(|status| &status.variants) {
+            variant.wanted.as_ref().map(|wanted| (&wanted.tag, &wanted.digest)).hash(&mut hasher);
+        }
+        let hash = hasher.finish();
+        let namespace = image.namespace().unwrap_or_default();
+        let name = format!("{namespace}/{}", image.name_any());
+        let before = self.wanted.lock().unwrap_or_else(PoisonError::into_inner).insert(name, hash);
+        if before != Some(hash) {
+            let now = Instant::now();
+            self.open.lock().unwrap_or_else(PoisonError::into_inner).entry(namespace).or_insert((now, now)).1 = now;
+        }
+    }
+
+    /// How long to wait still; `None` where it is time to act, and then the wait is over.
+    pub fn wait(&self, namespace: &str, window: Duration) -> Option<Duration> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let (first, last) = open.get(namespace)?;
+        let quiet = window.saturating_sub(last.elapsed());
+        let patience = window.saturating_mul(WINDOWS).saturating_sub(first.elapsed());
+        let pause = quiet.min(patience);
+        if pause.is_zero() {
+            open.remove(namespace);
+            return None;
+        }
+        Some(pause)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image(name: &str, tag: &str) -> ContainerImage {
+        serde_saphyr::from_str(&format!(
+            "{{apiVersion: a, kind: b, metadata: {{name: {name}, namespace: ops}}, spec: {{}}, status: {{variants: [{{variant: nix, reason: x, wanted: {{tag: {tag}, digest: d, commit: c}}}}]}}}}"
+        ))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_change_is_waited_for_and_the_same_state_is_not() {
+        let batch = Batch::default();
+        let window = Duration::from_secs(60);
+        assert_eq!(batch.wait("ops", window), None);
+        batch.saw(&image("cv", "a"));
+        assert!(batch.wait("ops", window).is_some());
+        assert_eq!(batch.wait("ops", Duration::ZERO), None);
+        batch.saw(&image("cv", "a"));
+        assert_eq!(batch.wait("ops", window), None, "nothing has changed");
+        batch.saw(&image("cv", "b"));
+        assert!(batch.wait("ops", window).is_some());
+        assert_eq!(batch.wait("other", window), None);
+    }
+}
