@@ -30,6 +30,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- define "mainstay.config" -}}
 interval: {{ .Values.interval }}
 resync: {{ .Values.resync }}
+batchWindow: {{ .Values.batchWindow }}
 callDeadline: {{ .Values.callDeadline }}
 steps:
   image: {{ include "mainstay.image" . }}
