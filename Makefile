@@ -6,7 +6,7 @@ OPERATOR := target/$(TARGET)/release/mainstay
 # Debian packages of the build itself; the lab installs its own.
 PACKAGES := build-essential musl-tools perl pkg-config git curl ca-certificates openssh-server openssh-client socat
 
-.PHONY: help demo test unit client e2e lint deny bench measure operator lab crds deps clean clean-lab
+.PHONY: help demo test unit client e2e lint deny bench fuzz measure operator lab crds deps clean clean-lab
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,8 +36,15 @@ deny: ## Licences and advisories of the dependencies (installs cargo-deny)
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
 	cargo deny check
 
-bench: deps ## Index of 30,000 commits against one git log per container: ratios
+bench: deps ## Ratios: the index against one git log per container, edits of pins against kustomize
 	cargo bench --package mainstay --bench index
+	MAINSTAY_KUSTOMIZE="$$(cargo lab program kustomize kustomize)" cargo bench --package mainstay --bench pins
+
+fuzz: deps ## Any bytes as a manifest, for a minute (installs cargo-fuzz)
+	command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
+	cp Cargo.lock operator/fuzz/Cargo.lock
+	mkdir -p operator/fuzz/corpus/pin_edit
+	cd operator && cargo fuzz run -s none pin_edit fuzz/corpus/pin_edit fuzz/seeds/pin_edit -- -max_total_time=60
 
 measure: operator lab ## Memory, push to Job, overhead of our pod, in the lab
 	cargo run --quiet --package mainstay-e2e --bin measure
