@@ -64,7 +64,7 @@ impl Place {
 pub struct Note {
     /// Its line, counted from 1.
     pub line: u32,
-    /// Why, in one CamelCase word.
+    /// Why, in one word: `SharedAnchor`, `ValueTag`, `Escaped`, `BlockScalar`, `LooseText`, `TagForeign` or `DigestForeign`.
     pub reason: &'static str,
     /// Why, for people.
     pub message: String,
@@ -83,7 +83,7 @@ pub struct Scan {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Unreadable {
-    /// Why, in one CamelCase word.
+    /// Why, in one word: `TooLarge`, `NotUtf8`, `ConflictMarkers`, `Template` or `Syntax`.
     pub reason: &'static str,
     /// Why, and in which line.
     pub message: String,

@@ -4,8 +4,10 @@ use super::*;
 
 const REG: &str = "registry.example/blumeops";
 
-/// (text, and for each pin the image, what it says, what it shall say)
-const FILES: [(&str, &[(&str, &str, &str)]); 6] = [
+/// For each pin of a file the image, what it says, what it shall say.
+type Pins = &'static [(&'static str, &'static str, &'static str)];
+
+const FILES: [(&str, Pins); 6] = [
     (
         "---\nkind: Kustomization\nnamespace: torrent\nresources:\n  - deployment.yaml\nimages:\n  - name: REG/transmission\n    newTag: v4.1.1-r1-ab34cbd\n  - name: REG/transmission-exporter\n    newTag: v1.0.1-c93448f\n",
         &[("transmission", "v4.1.1-r1-ab34cbd", "v4.1.1-r1-b460333"), ("transmission-exporter", "v1.0.1-c93448f", "v1.0.1-c93448f")],
