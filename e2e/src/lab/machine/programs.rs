@@ -21,6 +21,15 @@ pub(crate) struct Module {
     cgo: bool,
     tags: &'static str,
     ldflags: &'static str,
+    files: Option<Files>,
+}
+
+/// Files that programs read and that their Go module carries.
+struct Files {
+    module: &'static str,
+    folders: &'static [&'static str],
+    /// The folder beside the programs that gets them.
+    to: &'static str,
 }
 
 enum Target {
@@ -33,7 +42,7 @@ const KUBERNETES_VERSION: &str = "-X k8s.io/component-base/version.gitVersion=v1
     -X k8s.io/component-base/version.gitTreeState=clean";
 
 /// Every module, the quick ones first.
-pub(crate) const MODULES: [Module; 8] = [
+pub(crate) const MODULES: [Module; 10] = [
     tools("etcd", "20 s", Target::Package("go.etcd.io/etcd/server/v3", "etcd"), ""),
     Module {
         name: "runc",
@@ -42,10 +51,12 @@ pub(crate) const MODULES: [Module; 8] = [
         cgo: true,
         tags: "seccomp osusergo netgo",
         ldflags: "-extldflags -static",
+        files: None,
     },
     tools("registry", "50 s", Target::Tools(&["registry", "crane"]), ""),
     tools("containerd", "50 s", Target::Tools(&["containerd", "containerd-shim-runc-v2", "ctr"]), ""),
     tools("buildkit", "1 min", Target::Tools(&["buildkitd", "buildctl"]), ""),
+    tools("kustomize", "20 s", Target::Tools(&["kustomize"]), ""),
     tools("helm", "1.5 min", Target::Tools(&["helm"]), ""),
     tools(
         "kubernetes",
@@ -60,11 +71,27 @@ pub(crate) const MODULES: [Module; 8] = [
         cgo: true,
         tags: "sqlite sqlite_unlock_notify",
         ldflags: "",
+        // Translations, page templates and icons.
+        files: Some(Files { module: "code.gitea.io/gitea", folders: &["options", "templates", "public"], to: "static" }),
+    },
+    Module {
+        name: "argocd",
+        takes: "3.5 min",
+        target: Target::Package("github.com/argoproj/argo-cd/v3/cmd", "argocd"),
+        cgo: false,
+        tags: "",
+        ldflags: "-X github.com/argoproj/argo-cd/v3/common.version=3.2.6",
+        // The definitions of its kinds and its settings.
+        files: Some(Files {
+            module: "github.com/argoproj/argo-cd/v3",
+            folders: &["manifests/crds", "manifests/base/config"],
+            to: "manifests",
+        }),
     },
 ];
 
 const fn tools(name: &'static str, takes: &'static str, target: Target, ldflags: &'static str) -> Module {
-    Module { name, takes, target, cgo: false, tags: "", ldflags }
+    Module { name, takes, target, cgo: false, tags: "", ldflags, files: None }
 }
 
 /// Where the built programs are.
@@ -110,7 +137,7 @@ impl Programs {
 
     /// What to put on the path to have the programs that people and pods' logs use.
     pub(crate) fn path_additions(&self) -> Vec<PathBuf> {
-        ["kubernetes", "helm", "registry"].iter().map(|module| self.folder(module)).collect()
+        ["kubernetes", "helm", "kustomize", "registry", "argocd"].iter().map(|module| self.folder(module)).collect()
     }
 
     /// Whether a module is built.
@@ -140,8 +167,8 @@ impl Programs {
         build.run().await.map_err(|error| {
             error.remedy("if a module could not be fetched, check GOPROXY and run it again: what was built stays built")
         })?;
-        if module.name == "gitea" {
-            copy_forge_files(checkout, module, &temporary).await?;
+        if let Some(files) = &module.files {
+            copy_files(&source(checkout, module), files, &temporary.join(files.to)).await?;
         }
         if folder.exists() {
             std::fs::remove_dir_all(&folder).context(format!("remove {}", folder.display()))?;
@@ -150,16 +177,16 @@ impl Programs {
     }
 }
 
-/// The forge reads its translations, page templates and icons from files that its module carries.
-async fn copy_forge_files(checkout: &Path, module: &Module, to: &Path) -> Result<()> {
-    let list = Command::new("go", ["list", "-mod=readonly", "-m", "-f", "{{.Dir}}", "code.gitea.io/gitea"]);
-    let from = list.dir(&source(checkout, module)).env("GOWORK", "off").run().await?;
-    for part in ["options", "templates", "public"] {
-        let (from, to) = (format!("{}/{part}", from.trim()), format!("{}/static/", to.display()));
-        std::fs::create_dir_all(&to).context(format!("make {to}"))?;
-        run("cp", &["-r", &from, &to]).await?;
+/// Copies each folder of `files` under its last name into `to`. Those in Go's cache are read-only.
+async fn copy_files(source: &Path, files: &Files, to: &Path) -> Result<()> {
+    let list = Command::new("go", ["list", "-mod=readonly", "-m", "-f", "{{.Dir}}", files.module]);
+    let from = list.dir(source).env("GOWORK", "off").run().await?;
+    std::fs::create_dir_all(to).context(format!("make {}", to.display()))?;
+    let to = to.display().to_string();
+    for folder in files.folders {
+        run("cp", &["-r", &format!("{}/{folder}", from.trim()), &to]).await?;
     }
-    run("chmod", &["-R", "u+w,a+rX", &format!("{}/static", to.display())]).await.map(drop)
+    run("chmod", &["-R", "u+w,a+rX", &to]).await.map(drop)
 }
 
 /// An empty folder at `path`.
