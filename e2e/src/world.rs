@@ -62,11 +62,13 @@ impl World {
         Ok(world)
     }
 
-    /// Removes the namespace with all that is in it, the repository and the images.
+    /// Removes what the story left with Argo CD, the namespace with all that is in it, the repository and the images.
     ///
     /// # Errors
     /// Where cluster, registry or forge does not answer.
     pub async fn remove(&self) -> Result<()> {
+        // First, so that nothing fills the namespace again.
+        self.lab.argocd().await?.remove(&self.name).await?;
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         if namespaces.get_opt(&self.name).await.context("look for the namespace")?.is_some() {
             namespaces.delete(&self.name, &DeleteParams::default()).await.context("remove the namespace")?;
@@ -142,6 +144,22 @@ impl World {
     /// Where the forge refuses.
     pub async fn commit(&self, branch: &str, files: &[(&str, Option<&str>)]) -> Result<String> {
         self.lab.forge().commit(&self.name, branch, "Change containers", files).await
+    }
+
+    /// Lets Argo CD keep the story's namespace at this folder of its repository.
+    ///
+    /// # Errors
+    /// Where there is no Argo CD, or the API server refuses.
+    pub async fn deploy(&self, path: &str) -> Result<()> {
+        self.lab.argocd().await?.deploy(&self.lab, &self.name, path).await
+    }
+
+    /// Waits until Argo CD has deployed this commit, and gives the status of its Application.
+    ///
+    /// # Errors
+    /// Where it has not within two minutes: with the Application's state as it was last seen.
+    pub async fn deployed(&self, commit: &str) -> Result<Value> {
+        self.lab.argocd().await?.wait(&self.name, commit).await
     }
 
     /// Waits until an object is as wanted.

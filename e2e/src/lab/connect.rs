@@ -10,6 +10,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use super::machine::{checkout, command::Command, programs::Programs};
 use super::{
     Context, Error, Result, address,
+    argocd::ArgoCd,
     audit::AuditLog,
     forge::Forge,
     paths::Paths,
@@ -24,6 +25,8 @@ pub struct Lab {
     registry: Registry,
     forge: Forge,
     audit: Option<AuditLog>,
+    /// The cluster as its Argo CD names it.
+    cluster: &'static str,
 }
 
 impl Lab {
@@ -46,6 +49,7 @@ impl Lab {
             registry: Registry::new(address::REGISTRY, true, address::USER, &state.registry_password)?,
             forge: Forge::new(address::FORGE, address::USER, &state.forge_password, &token)?,
             audit: Some(AuditLog::new(paths.audit_log())),
+            cluster: address::API_SERVER,
         })
     }
 
@@ -77,6 +81,7 @@ impl Lab {
                 &get("MAINSTAY_E2E_FORGE_TOKEN")?,
             )?,
             audit: variable("MAINSTAY_E2E_AUDIT_LOG").map(AuditLog::new),
+            cluster: "https://kubernetes.default.svc",
         })
     }
 
@@ -93,7 +98,12 @@ impl Lab {
         kube::Client::try_from(config).context(what())
     }
 
-    /// Runs kubectl, helm or crane against this lab, and gives what it prints.
+    /// Argo CD, with the rights of an administrator. In a cluster of yours it lives in the namespace `argocd` and deploys to its own cluster.
+    pub async fn argocd(&self) -> Result<ArgoCd> {
+        Ok(ArgoCd::new(self.client().await?, self.cluster))
+    }
+
+    /// Runs kubectl, helm, kustomize, crane or argocd against this lab, and gives what it prints.
     ///
     /// # Errors
     /// Where it fails: with the end of what it said.
