@@ -25,8 +25,11 @@ pub const API_SERVER: &str = "https://10.88.0.1:6443";
 /// Who may read from and write to the registry and who owns the forge.
 pub const USER: &str = "mainstay";
 
+/// Where Argo CD's controller says how it is.
+pub const ARGOCD_HEALTH_PORT: u16 = 8092;
+
 /// Every address that a part of the lab listens on, with the part's name.
-pub const LISTENERS: [(&str, &str, u16); 12] = [
+pub const LISTENERS: [(&str, &str, u16); 15] = [
     ("etcd", "127.0.0.1", 2379),
     ("etcd (peers)", "127.0.0.1", 2380),
     ("kube-apiserver", NODE_IP, 6443),
@@ -39,4 +42,7 @@ pub const LISTENERS: [(&str, &str, u16); 12] = [
     ("registry", NODE_IP, 5000),
     ("registry-read-only", NODE_IP, 5001),
     ("gitea", NODE_IP, 3000),
+    ("argocd-repo-server", "127.0.0.1", 8091),
+    ("argocd-repo-server (health)", "127.0.0.1", 8094),
+    ("argocd-application-controller (health)", "127.0.0.1", ARGOCD_HEALTH_PORT),
 ];

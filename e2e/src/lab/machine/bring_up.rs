@@ -6,9 +6,9 @@ use k8s_openapi::api::core::v1::{ConfigMap, Node, ServiceAccount};
 use kube::Api;
 
 use super::{
-    clear,
+    argocd, clear,
     command::run,
-    containerd, control_plane, credentials, forge_server, images, lock, network, node, not_a_strangers, packages, pki,
+    containerd, control_plane, credentials, firewall, forge_server, images, lock, network, node, not_a_strangers, packages, pki,
     processes::{self, Process},
     programs::{MODULES, Programs},
     registry_server,
@@ -35,7 +35,7 @@ pub async fn up(paths: &Paths, checkout: &Path, take_over: bool) -> Result<Lab> 
     let programs = Programs::of(checkout, paths).await?;
     let unbuilt: Vec<_> = MODULES.iter().filter(|module| !programs.is_built(module)).collect();
     let running = found.filter(|state| is_usable(paths, state, &programs));
-    let mut report = Report::new(9 + usize::from(!missing.is_empty()) + unbuilt.len());
+    let mut report = Report::new(10 + usize::from(!missing.is_empty()) + unbuilt.len());
 
     if !missing.is_empty() {
         report.step(&format!("installing the Debian packages {}", missing.join(", ")), packages::install(&missing)).await?;
@@ -132,6 +132,7 @@ async fn begin(paths: &Paths, checkout: &Path, programs: &Programs) -> Result<St
     registry_server::configure(paths, &state.registry_password)?;
     node::configure(paths)?;
     forge_server::configure(paths, programs).await?;
+    argocd::configure(paths, programs)?;
     Ok(state)
 }
 
@@ -145,7 +146,12 @@ async fn start(paths: &Paths, programs: &Programs, mut state: State, report: &mu
         }
         Ok(())
     };
-    report.step("network", network::ensure(paths)).await?;
+    report
+        .step("network", async {
+            network::ensure(paths).await?;
+            firewall::shield().await
+        })
+        .await?;
     let control = [control_plane::etcd(paths, programs), control_plane::api_server(paths, programs)];
     report.step("etcd and the API server", ensure(&control)).await?;
     report
@@ -176,6 +182,12 @@ async fn start(paths: &Paths, programs: &Programs, mut state: State, report: &mu
                 state.forge_token = Some(forge.create_token("lab", &["all"]).await?);
             }
             Ok(())
+        })
+        .await?;
+    report
+        .step("Argo CD", async {
+            argocd::install(paths, programs).await?;
+            ensure(&[argocd::redis(paths), argocd::repo_server(paths, programs), argocd::controller(paths)]).await
         })
         .await?;
     state.phase = Phase::Up;

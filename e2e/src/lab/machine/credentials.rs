@@ -2,11 +2,13 @@
 
 use std::{fs::File, io::Read, os::unix::fs::DirBuilderExt};
 
-use crate::lab::{Context, Result, address, paths::Paths, state::write_private};
+use crate::lab::{Context, Error, Result, address, paths::Paths, state::write_private};
 
 /// Each user of the API server: the kubeconfig's name, the user, its group.
-const USERS: [(&str, &str, &str); 5] = [
+const USERS: [(&str, &str, &str); 6] = [
     ("admin", "admin", "system:masters"),
+    // Argo CD may do everything in the clusters that it deploys to; a name of its own tells it apart in the audit log.
+    ("argocd", "argocd", "system:masters"),
     ("node", "system:node:lab", "system:nodes"),
     ("controller-manager", "system:kube-controller-manager", ""),
     ("scheduler", "system:kube-scheduler", ""),
@@ -25,6 +27,17 @@ pub(crate) fn create(paths: &Paths) -> Result<()> {
         write_private(&paths.kubeconfig(name), kubeconfig(user, &token, &ca).as_bytes())?;
     }
     write_private(&paths.at("tokens.csv"), tokens.as_bytes())
+}
+
+/// The token of the user whose kubeconfig has this name.
+pub(crate) fn token(paths: &Paths, name: &str) -> Result<String> {
+    let what = || format!("read the token of {name}");
+    let tokens = std::fs::read_to_string(paths.at("tokens.csv")).context(what())?;
+    let token = tokens.lines().map(|line| line.split(',').collect::<Vec<_>>()).find_map(|fields| match fields.as_slice() {
+        [token, _, uid, ..] if *uid == name => Some((*token).to_owned()),
+        _ => None,
+    });
+    token.ok_or_else(|| Error::new(what(), "there is no such user").remedy("start anew: cargo lab down && cargo lab up"))
 }
 
 /// 192 random bits, as text.
@@ -57,6 +70,18 @@ mod tests {
         assert_eq!(cluster.insecure_skip_tls_verify, None);
         assert_eq!(cluster.certificate_authority_data.as_deref(), Some("UEVN"));
         assert_eq!(config.auth_infos[0].name, "system:node:lab");
+    }
+
+    #[test]
+    fn each_user_has_a_token_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = Paths::new(folder.path(), folder.path());
+        std::fs::create_dir(paths.at("pki")).unwrap();
+        std::fs::write(paths.ca(), "PEM").unwrap();
+        create(&paths).unwrap();
+        assert_ne!(token(&paths, "argocd").unwrap(), token(&paths, "admin").unwrap());
+        assert!(std::fs::read_to_string(paths.kubeconfig("argocd")).unwrap().contains(&token(&paths, "argocd").unwrap()));
+        assert!(token(&paths, "nobody").is_err());
     }
 
     #[test]

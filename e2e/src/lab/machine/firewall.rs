@@ -1,14 +1,31 @@
-//! The firewall rules that kube-proxy, the kubelet and the CNI plugins add, told apart from those of others.
+//! The firewall rules that kube-proxy, the kubelet and the CNI plugins add, told apart from those of others, and one of our own.
 
 use std::collections::BTreeSet;
 
 use super::command::{Command, run};
-use crate::lab::{Result, state::Baseline};
+use crate::lab::{Result, address, state::Baseline};
 
 /// The programs that speak for IPv4 and IPv6, with the nftables family that they write to.
 const FAMILIES: [(&str, &str); 2] = [("iptables", "ip"), ("ip6tables", "ip6")];
 /// The tables that the lab's programs put chains into.
 const TABLES: [&str; 3] = ["nat", "filter", "mangle"];
+
+/// Our own table, as `family name`.
+const SHIELD: &str = "inet mainstay-lab";
+
+/// Keeps everybody but this machine from the port that Argo CD's controller opens on every address: it cannot be told another.
+pub(crate) async fn shield() -> Result<()> {
+    let rule = format!("iifname != lo tcp dport {} drop", address::ARGOCD_HEALTH_PORT);
+    let chain = format!("chain input {{ type filter hook input priority filter; policy accept; {rule}; }}");
+    // Made anew in one piece, whether it is there or not.
+    let script = format!("table {SHIELD} {{ }}\ndelete table {SHIELD}\ntable {SHIELD} {{ {chain} }}\n");
+    Command::new("nft", ["-f", "-"]).input(script).run().await.map(drop)
+}
+
+/// Whether the lab makes a table of this name.
+fn is_made(table: &str) -> bool {
+    table == SHIELD || table.ends_with(" kube-proxy")
+}
 
 /// Every nftables table, as `family name`.
 pub(crate) async fn tables() -> Result<BTreeSet<String>> {
@@ -31,7 +48,7 @@ pub(crate) async fn chains(tables: &BTreeSet<String>) -> Result<BTreeSet<String>
 /// Removes what the lab's programs added since `before`; everything else stays as it is.
 pub(crate) async fn clean(before: &Baseline) -> Result<()> {
     let now = tables().await?;
-    for table in now.iter().filter(|table| table.ends_with(" kube-proxy") && !before.tables.contains(*table)) {
+    for table in now.iter().filter(|table| is_made(table) && !before.tables.contains(*table)) {
         nft("delete", table).await?;
     }
     for (program, family) in FAMILIES {
@@ -54,8 +71,8 @@ pub(crate) async fn clean(before: &Baseline) -> Result<()> {
 /// What is there beyond `before` that the lab's programs would have made.
 pub(crate) async fn leftovers(before: &Baseline) -> Result<Vec<String>> {
     let now = tables().await?;
-    let proxy = now.iter().filter(|table| table.ends_with(" kube-proxy")).filter(|table| !before.tables.contains(*table));
-    let mut left: Vec<String> = proxy.map(|table| format!("nftables table {table}")).collect();
+    let made = now.iter().filter(|table| is_made(table) && !before.tables.contains(*table));
+    let mut left: Vec<String> = made.map(|table| format!("nftables table {table}")).collect();
     let chains = chains(&now).await?;
     left.extend(chains.difference(&before.chains).map(|chain| format!("firewall chain {chain}")));
     Ok(left)

@@ -1,5 +1,6 @@
 //! Starting the lab on this machine, and taking it down again.
 
+mod argocd;
 mod bring_up;
 pub(crate) mod command;
 mod containerd;

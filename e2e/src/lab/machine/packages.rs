@@ -4,7 +4,7 @@ use super::command::{Command, on_path, run};
 use crate::lab::{Error, Result};
 
 /// Every package, with what it is for.
-const PACKAGES: [(&str, &str); 14] = [
+const PACKAGES: [(&str, &str); 15] = [
     ("iproute2", "the bridge"),
     ("iptables", "the CNI bridge plugin masquerades with it"),
     ("nftables", "kube-proxy's rules"),
@@ -12,13 +12,14 @@ const PACKAGES: [(&str, &str); 14] = [
     ("socat", "kubectl port-forward"),
     ("containernetworking-plugins", "the CNI plugins"),
     ("util-linux", "setsid and setpriv"),
-    ("git", "the forge"),
+    ("git", "the forge and Argo CD"),
     ("gcc", "the pause image, runc and the forge's database"),
     ("libc6-dev", "the same"),
     ("pkg-config", "runc"),
     ("libseccomp-dev", "runc"),
     ("busybox-static", "the busybox image"),
     ("debootstrap", "the Debian image"),
+    ("redis-tools", "Argo CD's Redis, without the service of the package redis-server"),
 ];
 
 /// The packages that are not installed.
