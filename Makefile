@@ -53,7 +53,7 @@ operator: deps ## The operator as a static release program
 	cargo build --release --target $(TARGET) --package mainstay
 	@ls -l $(OPERATOR) | awk '{printf "operator: %.1f MiB\n", $$5 / 1048576}'
 
-lab: deps ## Start the lab: Kubernetes, registry, forge (the first time about 15 minutes)
+lab: deps ## Start the lab: Kubernetes, registry, forge, Argo CD (the first time about 20 minutes)
 	cargo build --quiet --package mainstay-e2e
 	cargo lab up
 

@@ -1,11 +1,11 @@
-//! The lab: a real single-node Kubernetes with a registry and a forge, on a bare machine. `cargo lab --help`.
+//! The lab: a real single-node Kubernetes with a registry, a forge and Argo CD, on a bare machine. `cargo lab --help`.
 
 use std::{io::Write, path::PathBuf, process::ExitCode, time::Instant};
 
 use clap::{Parser, Subcommand};
 use mainstay_e2e::lab::{Context, Lab, Result, machine, machine::report, paths::Paths};
 
-/// A real single-node Kubernetes with a registry and a forge, on this machine, without Docker.
+/// A real single-node Kubernetes with a registry, a forge and Argo CD, on this machine, without Docker.
 ///
 /// It keeps programs and base images in MAINSTAY_LAB_CACHE (else ~/.cache/mainstay-lab) and everything that runs in
 /// MAINSTAY_LAB_DIR (else /var/lib/mainstay-lab).
