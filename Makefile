@@ -36,8 +36,8 @@ deny: ## Licences and advisories of the dependencies (installs cargo-deny)
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
 	cargo deny check
 
-bench: deps ## Ratios: the index against one git log per container, edits of pins against kustomize
-	cargo bench --package mainstay --bench index
+bench: deps ## Ratios: touches and classes against git, edits of pins against kustomize
+	cargo bench --package mainstay --bench index --bench classify
 	MAINSTAY_KUSTOMIZE="$$(cargo lab program kustomize kustomize)" cargo bench --package mainstay --bench pins
 
 fuzz: deps ## Any bytes as a manifest, for a minute (installs cargo-fuzz)
@@ -46,8 +46,9 @@ fuzz: deps ## Any bytes as a manifest, for a minute (installs cargo-fuzz)
 	mkdir -p operator/fuzz/corpus/pin_edit
 	cd operator && cargo fuzz run -s none pin_edit fuzz/corpus/pin_edit fuzz/seeds/pin_edit -- -max_total_time=60
 
-measure: operator lab ## Memory, push to Job, overhead of our pod, in the lab
+measure: operator lab ## Memory, push to Job, overhead of our pod, image to commit, in the lab
 	cargo run --quiet --package mainstay-e2e --bin measure
+	cargo run --quiet --package mainstay-e2e --bin measure-pins
 
 operator: deps ## The operator as a static release program
 	cargo build --release --target $(TARGET) --package mainstay

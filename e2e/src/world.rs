@@ -1,6 +1,7 @@
 //! A namespace with a repository of its own, in which one story is told. Each begins from nothing: what an earlier run left is removed.
 
 use std::fmt::Debug;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::NamespaceResourceScope;
@@ -10,7 +11,7 @@ use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::lab::{Context, Error, Lab, Result};
+use crate::lab::{Context, Error, Lab, Result, image};
 
 /// Longest time that a story waits for one thing.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -24,11 +25,26 @@ pub struct World {
     pub client: Client,
     /// Namespace, forge repository and image prefix of the story.
     pub name: String,
+    end: Arc<End>,
+}
+
+/// Stories that have been told: what is left of them is removed when the next one begins, so that the operator does not go on polling for them.
+static TOLD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Notes the end of a story. One that failed is kept for a look.
+struct End(String);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            TOLD.lock().unwrap_or_else(PoisonError::into_inner).push(std::mem::take(&mut self.0));
+        }
+    }
 }
 
 impl Debug for World {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "World({})", self.name)
+        write!(f, "World({})", self.end.0)
     }
 }
 
@@ -43,7 +59,10 @@ impl World {
     /// Where cluster, registry or forge does not answer.
     pub async fn new(lab: Lab, story: &str) -> Result<Self> {
         let client = lab.client().await?;
-        let world = Self { lab, client, name: format!("story-{story}") };
+        let told = std::mem::take(&mut *TOLD.lock().unwrap_or_else(PoisonError::into_inner));
+        forget(&lab, &client, &told).await?;
+        let name = format!("story-{story}");
+        let world = Self { lab, client, end: Arc::new(End(name.clone())), name };
         world.remove().await?;
         let namespaces: Api<Namespace> = Api::all(world.client.clone());
         let namespace =
@@ -162,6 +181,44 @@ impl World {
         self.lab.argocd().await?.wait(&self.name, commit).await
     }
 
+    /// Puts an image of a container into the registry as if it had been built from this commit. Gives tag and digest. No build, no wait.
+    ///
+    /// # Errors
+    /// Where the registry refuses.
+    pub async fn publish(&self, container: &str, version: &str, commit: &str) -> Result<(String, String)> {
+        let work = tempfile::tempdir().context("make a folder for an image")?;
+        let (tree, layout) = (work.path().join("tree"), work.path().join("layout"));
+        std::fs::create_dir(&tree).context("make a folder for an image")?;
+        image::write(&tree, &layout, &image::Config::default()).await?;
+        let (registry, repository) = (self.lab.registry(), self.repository(container));
+        registry.push(&layout, &repository, "seed").await?;
+        let seed =
+            registry.manifest(&repository, "seed").await?.ok_or_else(|| Error::new("publish an image", "what was pushed is not there"))?;
+        let mut manifest = seed.content;
+        merge(&mut manifest, json!({"annotations": {"org.opencontainers.image.revision": commit}}));
+        let tag = format!("v{version}-{}", commit.chars().take(7).collect::<String>());
+        registry.put_manifest(&repository, &tag, &seed.media_type, manifest.to_string().into_bytes()).await?;
+        let put = registry.manifest(&repository, &tag).await?.ok_or_else(|| Error::new("publish an image", "its tag is not there"))?;
+        Ok((tag, put.digest))
+    }
+
+    /// A ManifestPin.
+    ///
+    /// # Errors
+    /// Where the API server refuses it.
+    pub async fn pin(&self, name: &str, spec: Value) -> Result<()> {
+        self.apply(&json!({"apiVersion": "mainstay.dev/v1alpha1", "kind": "ManifestPin", "metadata": {"name": name}, "spec": spec})).await
+    }
+
+    /// Sets an annotation on an object, as `kubectl annotate --overwrite` does.
+    ///
+    /// # Errors
+    /// Where the API server refuses it.
+    pub async fn annotate<K: Kind>(&self, name: &str, key: &str, value: &str) -> Result<()> {
+        let patch = json!({"metadata": {"annotations": {key: value}}});
+        self.api::<K>().patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.map(drop).context(format!("annotate {name}"))
+    }
+
     /// Waits until an object is as wanted.
     ///
     /// # Errors
@@ -187,6 +244,32 @@ impl World {
     pub fn repository(&self, container: &str) -> String {
         format!("{}/{container}", self.name)
     }
+}
+
+/// Lets the stories that an earlier run left go, all but the demonstration.
+///
+/// # Errors
+/// Where the cluster does not answer.
+pub async fn forget_all(lab: &Lab) -> Result<()> {
+    let client = lab.client().await?;
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let all = namespaces.list(&Default::default()).await.context("list the namespaces")?;
+    let stories: Vec<String> =
+        all.iter().filter_map(|one| one.metadata.name.clone()).filter(|name| name.starts_with("story-") && name != "story-demo").collect();
+    forget(lab, &client, &stories).await
+}
+
+/// Begins to remove the namespaces of stories; nobody waits for the end.
+async fn forget(lab: &Lab, client: &Client, stories: &[String]) -> Result<()> {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    for story in stories {
+        lab.argocd().await?.remove(story).await?;
+        match namespaces.delete(story, &DeleteParams::default()).await {
+            Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => {}
+            result => result.map(drop).context(format!("remove namespace {story}"))?,
+        }
+    }
+    Ok(())
 }
 
 /// A Dockerfile that builds in a second.

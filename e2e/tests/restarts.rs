@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::{DeleteParams, ListParams};
-use mainstay_crds::{ContainerImage, ImageBuild};
+use mainstay_crds::{ContainerImage, ImageBuild, ManifestPin};
 use mainstay_e2e::operator;
 use mainstay_e2e::world::{World, dockerfile};
 use serde_json::json;
@@ -111,14 +111,21 @@ async fn at_rest_nothing_is_written() {
     world
         .commit(
             "main",
-            &[("containers/cv/Dockerfile", Some(&dockerfile("1.0", "RUN true"))), ("containers/bad/Dockerfile", Some("FROM scratch\n"))],
+            &[
+                ("containers/cv/Dockerfile", Some(&dockerfile("1.0", "RUN true"))),
+                ("containers/bad/Dockerfile", Some("FROM scratch\n")),
+                ("apps/cv.yaml", Some(&format!("image: {}:v1.0-0000000\n", world.lab.image(&world.repository("cv"))))),
+            ],
         )
         .await
         .unwrap();
     world.source(json!({"discovery": "Create"})).await.unwrap();
     world.until::<ContainerImage>("cv", "is ready", is_ready).await.unwrap();
     world.until::<ContainerImage>("bad", "is stuck", support::because("VersionNotFound")).await.unwrap();
+    world.pin("all", json!({"paths": ["apps"], "violations": "Repair"})).await.unwrap();
+    world.until::<ManifestPin>("all", "has pinned it", |p: &ManifestPin| support::pinned(p).1 == "UpToDate").await.unwrap();
     tokio::time::sleep(Duration::from_secs(5)).await;
+    let head = world.lab.forge().commits(&world.name, "main").await.unwrap();
     let Some(audit) = world.lab.audit() else { return };
     let since = Timestamp::now();
     // Three resyncs of 30 s, as e2e/lab/values.yaml sets them; the repository is fetched every 2 s.
@@ -128,4 +135,5 @@ async fn at_rest_nothing_is_written() {
     let writes = audit.writes_by(operator::ACCOUNT, since).unwrap();
     let writes: Vec<_> = writes.iter().filter(ours).collect();
     assert!(writes.is_empty(), "{writes:#?}");
+    assert_eq!(world.lab.forge().commits(&world.name, "main").await.unwrap(), head, "nor to Git");
 }

@@ -32,6 +32,17 @@ pub struct Commit {
     pub author: String,
 }
 
+/// A pull request as the forge lists it.
+#[derive(Clone, Debug, serde::Deserialize)]
+pub struct PullRequest {
+    /// Its number.
+    pub number: i64,
+    /// `open` or `closed`.
+    pub state: String,
+    /// Its title.
+    pub title: String,
+}
+
 impl Forge {
     /// The forge at `url`, as `user`.
     pub fn new(url: &str, user: &str, password: &str, token: &str) -> Result<Self> {
@@ -107,6 +118,43 @@ impl Forge {
     pub async fn create_branch(&self, repo: &str, branch: &str, from: &str) -> Result<()> {
         let body = json!({"new_branch_name": branch, "old_ref_name": from});
         self.send(Method::POST, &self.repo(repo, "/branches"), &body, &format!("make the branch {branch}")).await.map(drop)
+    }
+
+    /// Removes a branch.
+    pub async fn delete_branch(&self, repo: &str, branch: &str) -> Result<()> {
+        let what = format!("delete the branch {branch}");
+        let path = self.repo(repo, &format!("/branches/{}", branch.replace('/', "%2F")));
+        let answer = self.ask(Method::DELETE, &path).send().await.context(&what)?;
+        checked(answer, &what).await.map(drop)
+    }
+
+    /// Opens a pull request from a branch to main. Gives its number.
+    pub async fn open_pull_request(&self, repo: &str, branch: &str, title: &str) -> Result<i64> {
+        let body = json!({"head": branch, "base": "main", "title": title});
+        let answer = self.send(Method::POST, &self.repo(repo, "/pulls"), &body, &format!("open a pull request from {branch}")).await?;
+        answer.get("number").and_then(Value::as_i64).ok_or_else(|| Error::new("open a pull request", "the forge does not number it"))
+    }
+
+    /// All pull requests, open and closed, the newest first.
+    pub async fn pull_requests(&self, repo: &str) -> Result<Vec<PullRequest>> {
+        let what = format!("list the pull requests of {repo}");
+        let answer = self.ask(Method::GET, &self.repo(repo, "/pulls?state=all&limit=50")).send().await.context(&what)?;
+        checked(answer, &what).await?.json().await.context(what)
+    }
+
+    /// Merges a pull request in one of the forge's ways: `merge`, `squash` or `rebase`.
+    pub async fn merge_pull_request(&self, repo: &str, number: i64, way: &str) -> Result<()> {
+        let what = format!("merge pull request {number}");
+        let path = self.repo(repo, &format!("/pulls/{number}/merge"));
+        let begun = std::time::Instant::now();
+        loop {
+            let answer = self.ask(Method::POST, &path).json(&json!({"Do": way})).send().await.context(&what)?;
+            // Gitea works out in the background whether it can be merged, and says so until it knows.
+            if answer.status() != StatusCode::METHOD_NOT_ALLOWED || begun.elapsed() > std::time::Duration::from_secs(30) {
+                return checked(answer, &what).await.map(drop);
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        }
     }
 
     /// Protects a branch so that nobody may push to it.

@@ -2,10 +2,10 @@
 #![allow(unreachable_pub, reason = "a module of a test")]
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use mainstay_crds::{ContainerImage, ImageBuild};
+use mainstay_crds::{ContainerImage, ImageBuild, ManifestPin};
 use mainstay_e2e::lab::{Lab, Result};
 use mainstay_e2e::operator;
-use mainstay_e2e::world::World;
+use mainstay_e2e::world::{World, forget_all};
 use tokio::sync::OnceCell;
 
 static INSTALLED: OnceCell<()> = OnceCell::const_new();
@@ -14,7 +14,11 @@ static INSTALLED: OnceCell<()> = OnceCell::const_new();
 pub async fn lab() -> Result<Lab> {
     let lab = Lab::connect()?;
     let for_install = lab.clone();
-    INSTALLED.get_or_try_init(|| async move { operator::install(&for_install, &[]).await }).await?;
+    let begin = async move || {
+        forget_all(&for_install).await?;
+        operator::install(&for_install, &[]).await
+    };
+    INSTALLED.get_or_try_init(begin).await?;
     Ok(lab)
 }
 
@@ -26,6 +30,13 @@ pub async fn world(story: &str) -> Result<World> {
 /// Status, reason and message of `Ready`.
 pub fn ready(image: &ContainerImage) -> (String, String, String) {
     let conditions = image.status.as_ref().map(|s| s.conditions.clone()).unwrap_or_default();
+    let found = conditions.into_iter().find(|c| c.type_ == "Ready");
+    found.map(|c| (c.status, c.reason, c.message)).unwrap_or_default()
+}
+
+/// Status, reason and message of `Ready` of a ManifestPin.
+pub fn pinned(pin: &ManifestPin) -> (String, String, String) {
+    let conditions = pin.status.as_ref().map(|s| s.conditions.clone()).unwrap_or_default();
     let found = conditions.into_iter().find(|c| c.type_ == "Ready");
     found.map(|c| (c.status, c.reason, c.message)).unwrap_or_default()
 }

@@ -7,7 +7,10 @@ use crate::domain::graph::{Graph, Id};
 
 /// Brings the graph up to what the branches of the clone are now. Replace references and grafts are no part of it: libgit2 does not know
 /// them, and only heads are fetched.
-pub(super) fn refresh(repository: &Repository, main: &str, graph: &mut Graph) -> Result<(), GitError> {
+///
+/// # Errors
+/// Where the clone cannot be read.
+pub fn refresh(repository: &Repository, main: &str, graph: &mut Graph) -> Result<(), GitError> {
     let branches = branches(repository)?;
     if graph.is_at(&branches, main) {
         return Ok(());
@@ -33,7 +36,7 @@ pub(super) fn refresh(repository: &Repository, main: &str, graph: &mut Graph) ->
 }
 
 /// All branches and where they point, sorted by name.
-pub(super) fn branches(repository: &Repository) -> Result<Vec<(String, Id)>, GitError> {
+fn branches(repository: &Repository) -> Result<Vec<(String, Id)>, GitError> {
     let mut all = Vec::new();
     for reference in repository.references_glob("refs/heads/*")? {
         let reference = reference?;
@@ -45,7 +48,7 @@ pub(super) fn branches(repository: &Repository) -> Result<Vec<(String, Id)>, Git
     Ok(all)
 }
 
-pub(super) fn id(oid: Oid) -> Id {
+fn id(oid: Oid) -> Id {
     oid.as_bytes().try_into().unwrap_or_default()
 }
 

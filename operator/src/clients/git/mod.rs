@@ -26,6 +26,7 @@ pub use about::unified_diff;
 pub use auth::{Auth, Remote};
 pub use error::GitError;
 pub use fetch::Synced;
+pub use graph::refresh as refresh_graph;
 pub use index::{Index, Watch};
 pub use listing::{Container, Found, Listing, Skipped};
 pub use manifests::{Manifest, Manifests};

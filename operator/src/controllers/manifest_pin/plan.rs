@@ -86,6 +86,8 @@ pub(super) enum Stand {
     Conflict,
     /// What is wanted is not newer than what is pinned.
     NotNewer,
+    /// It is to be rewritten, and its file cannot be edited.
+    NotEditable,
 }
 
 impl Stand {
@@ -100,6 +102,7 @@ impl Stand {
             Stand::Violation => "Violation",
             Stand::Conflict => "Conflict",
             Stand::NotNewer => "NotNewer",
+            Stand::NotEditable => "NotEditable",
         }
     }
 
@@ -108,7 +111,7 @@ impl Stand {
         match self {
             Stand::Conflict => 0,
             Stand::Violation => 1,
-            Stand::NotNewer => 2,
+            Stand::NotNewer | Stand::NotEditable => 2,
             Stand::Behind => 3,
             Stand::Held => 4,
             Stand::NoMainImage => 5,
@@ -242,6 +245,7 @@ pub(super) fn verdict(pins: &[Pin], decisions: &[Decision], images: usize, skipp
         (Stand::Conflict, State::Stuck, "PinConflict"),
         (Stand::Violation, State::Stuck, "NotFromMain"),
         (Stand::NotNewer, State::Stuck, "NotNewer"),
+        (Stand::NotEditable, State::Stuck, "NotEditable"),
         (Stand::NoMainImage, State::Working, "NoMainImage"),
     ] {
         if let Some(text) = first(stand) {

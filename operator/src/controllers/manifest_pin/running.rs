@@ -7,6 +7,9 @@ use crate::controllers::context::Context;
 use crate::controllers::pods::images_of;
 use crate::domain::graph::{Graph, id};
 
+/// What is said of an Application that has not synced the commit of a pin.
+pub(super) const NOT_SYNCED: &str = "not synced yet";
+
 /// What runs in the pods of the cluster: for an image repository its tags, and the pods of each.
 #[derive(Debug, Default)]
 pub(super) struct Running {
@@ -50,7 +53,7 @@ pub(super) fn application(applications: &[Application], url: &str, path: &str, c
         (Some(change), Some(revision)) => graph.descends(&revision, &change),
         _ => false,
     };
-    let state = if has_it { one.sync.as_str() } else { "not synced yet" };
+    let state = if has_it { one.sync.as_str() } else { NOT_SYNCED };
     Some(format!("{}: {state} at {}, {}", one.name, crate::domain::build::short(revision), one.health))
 }
 

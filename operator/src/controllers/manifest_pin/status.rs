@@ -4,7 +4,7 @@ use mainstay_crds::{Class, ManifestPin, ManifestPinStatus, PinStatus, PinTarget,
 
 use super::observe::Seen;
 use super::plan::{Decision, Pin, Stand, settled};
-use super::running::{Running, application};
+use super::running::{NOT_SYNCED, Running, application};
 use crate::clients::workloads::Application;
 use crate::domain::build::short;
 
@@ -42,7 +42,7 @@ pub(super) fn fill(
     let count = |wanted: &dyn Fn(&Decision) -> bool| decisions.iter().filter(|decision| wanted(decision)).count();
     let number = |count: usize| i64::try_from(count).ok();
     status.up_to_date = Some(format!("{}/{}", count(&|d| settled(d.stand)), decisions.len()));
-    status.behind = number(count(&|d| matches!(d.stand, Stand::Behind | Stand::NotNewer)));
+    status.behind = number(count(&|d| matches!(d.stand, Stand::Behind | Stand::NotNewer | Stand::NotEditable)));
     status.violations = number(count(&|d| d.violation));
     status.pins = all.into_iter().map(|(_, one)| one).take(PINS).collect();
     status.skipped = skipped(&seen.skipped);
@@ -95,6 +95,7 @@ fn skipped(all: &[SkippedPlace]) -> Vec<SkippedPlace> {
 pub(super) fn is_rolling_out(status: &ManifestPinStatus) -> bool {
     status.pins.iter().any(|pin| {
         let counts = pin.running.as_deref().and_then(|text| text.split_once('/'));
-        pin.class == Class::Main && counts.is_some_and(|(same, all)| same != all)
+        let unsynced = pin.application.as_deref().is_some_and(|text| text.contains(NOT_SYNCED));
+        pin.class == Class::Main && (unsynced || counts.is_some_and(|(same, all)| same != all))
     })
 }

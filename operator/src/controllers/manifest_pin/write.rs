@@ -7,7 +7,7 @@ use kube::ResourceExt;
 use mainstay_crds::{CommitSettings, ManifestPin};
 
 use super::observe::Seen;
-use super::plan::Decision;
+use super::plan::{Decision, Stand};
 use crate::clients::call::CallError;
 use crate::clients::git::{Author, SigningKey, WriteRequest};
 use crate::controllers::access;
@@ -71,6 +71,7 @@ pub(super) fn edit(seen: &mut Seen, decisions: &mut [Decision]) -> Option<Edit> 
                 for at in pins {
                     if let Some(decision) = decisions.get_mut(at) {
                         decision.write = None;
+                        decision.stand = Stand::NotEditable;
                         decision.message = Some(error.to_string());
                     }
                 }
