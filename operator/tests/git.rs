@@ -195,3 +195,16 @@ async fn what_is_no_container_is_skipped_with_a_reason() {
         ]
     );
 }
+
+#[tokio::test]
+async fn a_branch_whose_name_is_no_text_harms_nobody() {
+    use std::os::unix::ffi::OsStrExt;
+    let w = world(None).await;
+    let head = w.repository.commit("main", "a", "1");
+    let strange = w.repository.bare().join("refs/heads").join(std::ffi::OsStr::from_bytes(b"caf\xe9"));
+    std::fs::write(strange, format!("{head}\n")).unwrap();
+    for _ in 0..2 {
+        assert_eq!(w.store.sync("k", &w.remote(None)).await.unwrap().head, head);
+    }
+    assert_eq!(w.store.sync("k", &w.remote(Some("nope"))).await.unwrap_err().reason(), "BranchNotFound");
+}

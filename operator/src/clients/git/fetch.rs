@@ -32,8 +32,8 @@ pub(super) fn heads(repository: &Repository, remote: &Remote, deadline: Duration
     let mut git = repository.remote_anonymous(&remote.url).map_err(|e| attempt.explain(e))?;
     let mut connection = git.connect_auth(Direction::Fetch, Some(attempt.callbacks()), None).map_err(|e| attempt.explain(e))?;
     let named = connection.default_branch().ok().and_then(|name| name.as_str().ok().map(str::to_owned));
-    let advertised = connection.list().map_err(|e| attempt.explain(e))?;
-    if !advertised.iter().any(|head| head.name().starts_with("refs/heads/")) {
+    // Its names are not asked for, here or below: git2 panics at one that is not UTF-8.
+    if connection.list().map_err(|e| attempt.explain(e))?.is_empty() {
         return Err(GitError::Empty { url: remote.url.clone() });
     }
     let branch = match (&remote.branch, named) {
@@ -42,15 +42,16 @@ pub(super) fn heads(repository: &Repository, remote: &Remote, deadline: Duration
         (None, None) => "main".to_owned(),
     };
     let full = format!("refs/heads/{branch}");
-    if !advertised.iter().any(|head| head.name() == full) {
-        return Err(GitError::BranchNotFound { url: remote.url.clone(), branch });
-    }
     let before = repository.refname_to_id(&full).ok();
     let mut options = attempt.options();
     options.prune(FetchPrune::On);
     connection.remote().fetch(&["+refs/heads/*:refs/heads/*"], Some(&mut options), None).map_err(|e| attempt.explain(e))?;
     drop(connection);
-    let head = repository.refname_to_id(&full)?;
+    let Ok(head) = repository.refname_to_id(&full) else {
+        let url = remote.url.clone();
+        let any = repository.references_glob("refs/heads/*")?.next().is_some();
+        return Err(if any { GitError::BranchNotFound { url, branch } } else { GitError::Empty { url } });
+    };
     // What was fetched must be readable: else the clone is damaged and made anew.
     repository.find_commit(head)?.tree()?;
     let forced = match before {

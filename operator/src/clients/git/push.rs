@@ -36,9 +36,9 @@ pub enum Pushed {
 enum Answer {
     Accepted,
     Lost,
-    /// Rejected for a reason that may be a lost race or a rule of the server.
-    Rejected(GitError),
-    /// Sent, and no answer that can be understood.
+    /// Rejected by a rule of the server.
+    Refused(GitError),
+    /// Sent, and no answer that says what became of it: the branch decides.
     Unknown(GitError),
 }
 
@@ -49,8 +49,9 @@ pub(super) fn write(repository: &Repository, remote: &Remote, request: &WriteReq
     let answer = push(repository, remote, &request.branch, prepared.expected, commit, deadline)?;
     let doubt = match answer {
         Answer::Lost => return Ok(Pushed::Lost),
+        Answer::Refused(error) => return Err(error),
         Answer::Accepted => None,
-        Answer::Rejected(error) | Answer::Unknown(error) => Some(error),
+        Answer::Unknown(error) => Some(error),
     };
     if let Err(error) = fetch::heads(repository, remote, deadline) {
         return Err(doubt.unwrap_or(error));
@@ -146,11 +147,16 @@ fn rejected(remote: &Remote, branch: &str, status: &str, heard: &[u8]) -> Answer
     if has(&text, &["unpack", "internal"]) || has(&heard.to_lowercase(), &["internal server error", "no space left"]) {
         return Answer::Unknown(GitError::PushFailed { url, message });
     }
+    let error = GitError::PushRefused { url, branch: branch.to_owned(), message };
+    let rule = ["declined", "protected", "prohibited", "denied", "deny", "not allowed", "not permitted", "locked"];
     let race = ["fast-forward", "fast forward", "fetch first", "failed to update ref", "lock", "already exists", "incorrect old value"];
-    if !text.contains("declined") && has(&text, &race) {
-        return Answer::Lost;
+    if has(&text, &rule) {
+        Answer::Refused(error)
+    } else if has(&text, &race) {
+        Answer::Lost
+    } else {
+        Answer::Unknown(error)
     }
-    Answer::Rejected(GitError::PushRefused { url, branch: branch.to_owned(), message })
 }
 
 /// A server's words in one short line without control characters.
@@ -175,7 +181,8 @@ mod tests {
         let remote = Remote { url: "u".to_owned(), branch: None, auth: Auth::None, ca: None };
         match rejected(&remote, "main", status, heard.as_bytes()) {
             Answer::Lost => "lost".to_owned(),
-            Answer::Rejected(GitError::PushRefused { message, .. }) => format!("refused {message}"),
+            Answer::Refused(GitError::PushRefused { message, .. }) => format!("refused {message}"),
+            Answer::Unknown(GitError::PushRefused { message, .. }) => format!("perhaps refused {message}"),
             Answer::Unknown(GitError::PushFailed { message, .. }) => format!("failed {message}"),
             _ => "?".to_owned(),
         }
@@ -204,6 +211,12 @@ mod tests {
             word("unpacker error", "fatal: write error: No space left on device"),
             "failed unpacker error: fatal: write error: No space left on device"
         );
+    }
+
+    #[test]
+    fn a_word_that_is_new_to_us_is_no_rule_until_the_branch_was_read() {
+        assert_eq!(word("remote ref has seen better days", ""), "perhaps refused remote ref has seen better days");
+        assert_eq!(word("branch is locked", ""), "refused branch is locked");
     }
 
     #[test]
