@@ -2,6 +2,7 @@
 //! and asks for credentials 15 times (note crates, section 3); here each fetch has its own.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io::{self, Cursor, Read, Write};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
@@ -24,6 +25,13 @@ const MAX_ERROR_BODY: u64 = 4096;
 /// Longest report of a push.
 const MAX_REPORT: u64 = 1 << 20;
 
+/// How long a connection is kept for the next call, and certificate authorities for which a client is kept.
+const IDLE: Duration = Duration::from_secs(20);
+const MAX_CLIENTS: usize = 64;
+
+/// One client for each certificate authority: making one reads all authorities of the system, and its connections serve a push after a fetch.
+static CLIENTS: Mutex<BTreeMap<Option<Vec<u8>>, Client>> = Mutex::new(BTreeMap::new());
+
 thread_local! {
     /// The fetch or push that runs on this thread: libgit2 makes transports without telling for whom.
     static CURRENT: RefCell<Option<Arc<Session>>> = const { RefCell::new(None) };
@@ -32,6 +40,7 @@ thread_local! {
 /// One fetch or push: its client, its credentials, and what went wrong.
 pub(super) struct Session {
     client: Client,
+    until: Instant,
     auth: Auth,
     origin: Option<url::Origin>,
     shown: String,
@@ -54,22 +63,9 @@ impl Session {
     pub(super) fn new(remote: &Remote, until: Instant) -> Result<Arc<Self>, GitError> {
         register();
         let shown = remote.url.clone();
-        let mut builder = Client::builder()
-            .user_agent(concat!("mainstay/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT)
-            .timeout(until.saturating_duration_since(Instant::now()))
-            // reqwest itself drops the credentials where the host changes.
-            .redirect(reqwest::redirect::Policy::limited(5));
-        if let Some(pem) = &remote.ca {
-            let all = reqwest::Certificate::from_pem_bundle(pem).unwrap_or_default();
-            if all.is_empty() {
-                return Err(GitError::Credentials("key ca.crt holds no certificate in PEM".to_owned()));
-            }
-            builder = all.into_iter().fold(builder, reqwest::blocking::ClientBuilder::add_root_certificate);
-        }
-        let client = builder.build().map_err(|error| GitError::Protocol { url: shown.clone(), message: error.to_string() })?;
+        let client = client(remote)?;
         let origin = Url::parse(&remote.url).ok().map(|url| url.origin());
-        Ok(Arc::new(Self { client, auth: remote.auth.clone(), origin, shown, failure: Mutex::new(None), base: Mutex::new(None) }))
+        Ok(Arc::new(Self { client, until, auth: remote.auth.clone(), origin, shown, failure: Mutex::new(None), base: Mutex::new(None) }))
     }
 
     /// Makes it the current one of this thread.
@@ -102,6 +98,7 @@ impl Session {
     }
 
     fn send(&self, request: RequestBuilder, url: &str) -> Result<Response, git2::Error> {
+        let request = request.timeout(self.until.saturating_duration_since(Instant::now()));
         let response = self.authorized(request, url).send().map_err(|error| self.fail(self.unreachable(&error)))?;
         let status = response.status();
         if status.is_success() {
@@ -132,6 +129,35 @@ impl Session {
         let message = if error.is_timeout() { "no answer in time".to_owned() } else { message };
         GitError::Unreachable { url, message, after: None }
     }
+}
+
+fn client(remote: &Remote) -> Result<Client, GitError> {
+    let mut clients = CLIENTS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(client) = clients.get(&remote.ca) {
+        return Ok(client.clone());
+    }
+    let mut builder = Client::builder()
+        .user_agent(concat!("mainstay/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT)
+        // Each request has the time that is left for its fetch or push.
+        .timeout(None)
+        .pool_idle_timeout(IDLE)
+        // reqwest itself drops the credentials where the host changes.
+        .redirect(reqwest::redirect::Policy::limited(5));
+    if let Some(pem) = &remote.ca {
+        let all = reqwest::Certificate::from_pem_bundle(pem).unwrap_or_default();
+        if all.is_empty() {
+            return Err(GitError::Credentials("key ca.crt holds no certificate in PEM".to_owned()));
+        }
+        builder = all.into_iter().fold(builder, reqwest::blocking::ClientBuilder::add_root_certificate);
+    }
+    let protocol = |error: reqwest::Error| GitError::Protocol { url: remote.url.clone(), message: error.to_string() };
+    let client = builder.build().map_err(protocol)?;
+    if clients.len() >= MAX_CLIENTS {
+        clients.clear();
+    }
+    clients.insert(remote.ca.clone(), client.clone());
+    Ok(client)
 }
 
 /// The last cause says it best: the outer ones repeat the URL.
