@@ -250,7 +250,7 @@ for n in 1 2 3 4 5 6 7 8 9 10; do
     git fetch --quiet origin main && git reset --quiet --hard FETCH_HEAD &&
     echo "$n" >"others/$3" && git add --all && git commit --quiet --message "other $3 $n" &&
     git push --quiet origin HEAD:main 2>/dev/null
-  do sleep "0.$((RANDOM % 5))$((RANDOM % 10))"; done
+  do sleep "$((RANDOM % 2)).$((RANDOM % 10))"; done
 done
 "#;
 
@@ -264,7 +264,7 @@ async fn hammer(writers: usize, each: Duration) {
         .map(|n| {
             let tree = w.directory.path().join(format!("other{n}"));
             let mut script = tokio::process::Command::new("bash");
-            script.args(["-c", WRITER, "writer"]).arg(w.server.url()).arg(tree).arg(n.to_string()).env("HOME", w.directory.path());
+            script.args(["-c", WRITER, "writer"]).arg(w.repository.bare()).arg(tree).arg(n.to_string()).env("HOME", w.directory.path());
             script.envs([
                 ("GIT_AUTHOR_NAME", "o"),
                 ("GIT_AUTHOR_EMAIL", "o@b"),
