@@ -264,7 +264,7 @@ async fn hammer(writers: usize, each: Duration) {
         .map(|n| {
             let tree = w.directory.path().join(format!("other{n}"));
             let mut script = tokio::process::Command::new("bash");
-            script.args(["-c", WRITER, "writer"]).arg(w.repository.bare()).arg(tree).arg(n.to_string()).env("HOME", w.directory.path());
+            script.args(["-c", WRITER, "writer"]).arg(w.server.url()).arg(tree).arg(n.to_string()).env("HOME", w.directory.path());
             script.envs([
                 ("GIT_AUTHOR_NAME", "o"),
                 ("GIT_AUTHOR_EMAIL", "o@b"),
