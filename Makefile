@@ -6,7 +6,7 @@ OPERATOR := target/$(TARGET)/release/mainstay
 # Debian packages of the build itself; the lab installs its own.
 PACKAGES := build-essential musl-tools perl pkg-config git curl ca-certificates openssh-server openssh-client socat
 
-.PHONY: help demo test unit client e2e lint deny bench fuzz measure operator lab crds deps clean clean-lab
+.PHONY: help demo test unit client e2e lint deny bench faults fuzz measure operator lab crds deps clean clean-lab
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ client: deps ## Clients against a real Git server and a real registry on this ma
 e2e: operator lab ## Stories in the lab (or in your cluster: see CONTRIBUTING)
 	cargo test --package mainstay-e2e --test '*' -- --ignored --test-threads=2
 	cargo lab down
+
+faults: deps ## Sixteen writers on one branch: nothing lost, nothing forced (wants the machine for itself)
+	cargo test --package mainstay --test git_push -- --ignored --test-threads=1
 
 lint: deps ## rustfmt and clippy; warnings are errors
 	cargo fmt --all --check

@@ -12,6 +12,7 @@ const DEPLOYMENT: &str = r#"apiVersion: apps/v1
 kind: Deployment
 metadata: {name: app}
 spec:
+  replicas: 1
   selector: {matchLabels: {app: app}}
   template:
     metadata: {labels: {app: app}}

@@ -199,7 +199,7 @@ async fn one_pull_request_is_kept_up_to_date_and_a_persons_commit_makes_it_their
     world.until("all", "has updated it", move |p: &ManifestPin| pinned(p).2.contains(&tag)).await.unwrap();
     assert_eq!(text(&world, "mainstay/pins").await, manifest(&world, &third));
     let open = forge.pull_requests(&world.name).await.unwrap();
-    assert_eq!(open.iter().map(|one| (one.number, one.state.as_str())).collect::<Vec<_>>(), [(number, "open")]);
+    assert_eq!(open.iter().map(|one| (one.number, one.state.as_str())).collect::<Vec<_>>(), [(number, "open")], "{open:?}");
     assert_eq!(open[0].title, format!("Pin cv to {third}"));
 
     forge.commit(&world.name, "mainstay/pins", "A person's own", &[("NOTES.md", Some("mine\n"))]).await.unwrap();

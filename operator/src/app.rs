@@ -16,6 +16,7 @@ use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, ResourceExt};
 use mainstay_crds::{Class, ContainerImage, ImageBuild, ManifestPin, SourceRepository, names};
+use tokio::sync::watch;
 
 use crate::admin::Admin;
 use crate::clients::call::Calls;
@@ -30,6 +31,9 @@ use crate::metrics::Metrics;
 
 /// How many objects of a kind are reconciled at once.
 const CONCURRENCY: u16 = 8;
+
+/// How often caches that are being filled are looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// How long pods that come and go are waited for before those who look at them are told.
 const PODS_SETTLE: Duration = Duration::from_millis(500);
@@ -79,6 +83,7 @@ pub async fn run(args: Args) -> Result<(), AppError> {
     let builds = controller::<ImageBuild>(&cluster);
     let pins = controller::<ManifestPin>(&cluster);
     let (pods_store, pods_writer) = reflector::store::<Pod>();
+    let (set_filled, caches) = watch::channel(false);
     let ctx = Arc::new(Context {
         git: git::Store::new(args.data.join("git"), config.call_deadline),
         config,
@@ -90,6 +95,7 @@ pub async fn run(args: Args) -> Result<(), AppError> {
         builds: builds.store(),
         pins: pins.store(),
         pods: pods_store,
+        filled: caches.clone(),
         registries: Mutex::new(HashMap::new()),
         tags: Tags::default(),
         batch: Batch::default(),
@@ -100,6 +106,7 @@ pub async fn run(args: Args) -> Result<(), AppError> {
     let (image_store, context, batch) = (ctx.images.clone(), ctx.clone(), ctx.clone());
     let (tell_images, images_told) = mpsc::channel(1);
     let (tell_pins, pins_told) = mpsc::channel(1);
+    let repositories = repositories.reconcile_all_on(once_filled(&caches));
     let repositories = run_controller(repositories, source_repository::reconcile, ctx.clone());
     let images = images
         .owns(cluster.everywhere::<ImageBuild>(), watcher::Config::default())
@@ -108,9 +115,11 @@ pub async fn run(args: Args) -> Result<(), AppError> {
             images_of(&image_store, &repository)
         })
         .watches(cluster.everywhere::<ManifestPin>(), watcher::Config::default(), move |pin| violating(&context.images, &pin))
-        .reconcile_all_on(settled(images_told));
+        .reconcile_all_on(settled(images_told))
+        .reconcile_all_on(once_filled(&caches));
     let images = run_controller(images, container_image::reconcile, ctx.clone());
     let builds = builds.owns(cluster.everywhere::<Job>(), ours.clone()).watches(cluster.everywhere::<Pod>(), ours, |pod| build_of(&pod));
+    let builds = builds.reconcile_all_on(once_filled(&caches));
     let builds = run_controller(builds, image_build::reconcile, ctx.clone());
     let (pins_of_images, pins_of_repositories) = (ctx.pins.clone(), ctx.pins.clone());
     let pins = pins
@@ -121,13 +130,15 @@ pub async fn run(args: Args) -> Result<(), AppError> {
         .watches(cluster.everywhere::<SourceRepository>(), watcher::Config::default(), move |repository| {
             pins_in(&pins_of_repositories, repository.namespace())
         })
-        .reconcile_all_on(settled(pins_told));
+        .reconcile_all_on(settled(pins_told))
+        .reconcile_all_on(once_filled(&caches));
     let pins = run_controller(pins, manifest_pin::reconcile, ctx.clone());
     let pods = watch_pods(&cluster, pods_writer, ctx.clone(), tell_images, tell_pins);
 
     let serve = admin.clone().serve(args.admin_address);
     let filled = async {
-        ctx.caches_filled().await;
+        fill(&ctx).await;
+        let _ = set_filled.send(true);
         admin.set_ready();
         tracing::info!("ready");
     };
@@ -184,6 +195,26 @@ fn violating(images: &Store<ContainerImage>, pin: &ManifestPin) -> Vec<ObjectRef
 
 fn pins_in(pins: &Store<ManifestPin>, namespace: Option<String>) -> Vec<ObjectRef<ManifestPin>> {
     pins.state_filter(|pin| pin.namespace() == namespace).iter().map(|pin| ObjectRef::from_obj(pin.as_ref())).collect()
+}
+
+/// Waits until every cache has its first content.
+///
+/// A store wakes only the last of those who wait for it (kube-runtime 5.0, `DelayedInit`), and its controller waits for it too. So nobody else
+/// waits for a store; this looks again every moment, whoever was woken; and [`once_filled`] wakes the controllers, which may have been passed over.
+async fn fill(ctx: &Context) {
+    async fn one<K: Namespaced>(store: &Store<K>) {
+        while tokio::time::timeout(LOOK_AGAIN, store.wait_until_ready()).await.is_err() {}
+    }
+    futures::join!(one(&ctx.repositories), one(&ctx.images), one(&ctx.builds), one(&ctx.pins), one(&ctx.pods));
+}
+
+/// One signal, when every cache has its first content.
+fn once_filled(filled: &watch::Receiver<bool>) -> impl futures::Stream<Item = ()> + Send + 'static {
+    let mut filled = filled.clone();
+    futures::stream::once(async move {
+        // It fails where the program ends, and then nothing matters.
+        let _ = filled.wait_for(|filled| *filled).await;
+    })
 }
 
 /// Many signals at once are one, a moment later.

@@ -12,6 +12,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::Store;
 use mainstay_crds::{ContainerImage, ImageBuild, ManifestPin, SourceRepository};
+use tokio::sync::watch;
 
 use super::batch::Batch;
 use super::problem::Problem;
@@ -49,6 +50,8 @@ pub struct Context {
     pub pods: Store<Pod>,
     /// Registry clients by a hash of their settings and credential: one client per credential.
     pub registries: Mutex<HashMap<String, Registry>>,
+    /// Whether all of these have their first content.
+    pub filled: watch::Receiver<bool>,
     /// Tags by image.
     pub tags: Tags,
     /// Changes that wait to become one commit.
@@ -109,10 +112,8 @@ impl Failures {
 impl Context {
     /// Waits until every cache has its first content: before it, what is missing may only not have been read.
     pub async fn caches_filled(&self) {
-        let own =
-            async { futures::join!(self.repositories.wait_until_ready(), self.images.wait_until_ready(), self.builds.wait_until_ready()) };
-        // A store fails where its controller has ended, and then everything ends.
-        let _ = futures::join!(own, self.pins.wait_until_ready(), self.pods.wait_until_ready());
+        // It fails where the program ends, and then nothing matters.
+        let _ = self.filled.clone().wait_for(|filled| *filled).await;
     }
 
     /// Counts how a reconcile ended and says when the next one is.

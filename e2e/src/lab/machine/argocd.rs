@@ -49,11 +49,13 @@ pub(crate) async fn install(paths: &Paths, programs: &Programs) -> Result<()> {
     let apply = ["apply", "--server-side", "--force-conflicts", "--namespace", NAMESPACE];
     // Ours are fields beside those of the settings that Argo CD comes with: a manager of their own keeps both.
     let ours = [&apply[..], &["--field-manager=mainstay-lab", "-f", "-"]].concat();
-    let folder = |name: &str| programs.program("argocd", "manifests").join(name).display().to_string();
+    let file = |name: &str| programs.program("argocd", "manifests").join(name).display().to_string();
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
     kubectl(&ours, &namespace.to_string()).await?;
-    kubectl(&[&apply[..], &["-k", &folder("crds")]].concat(), "").await?;
-    kubectl(&[&apply[..], &["-k", &folder("config")]].concat(), "").await?;
+    // Not the one of ApplicationSets: nothing here would serve them.
+    let (applications, projects) = (file("crds/application-crd.yaml"), file("crds/appproject-crd.yaml"));
+    kubectl(&[&apply[..], &["-f", &applications, "-f", &projects]].concat(), "").await?;
+    kubectl(&[&apply[..], &["-k", &file("config")]].concat(), "").await?;
     let kinds = ["crd/applications.argoproj.io", "crd/appprojects.argoproj.io"];
     kubectl(&[&["wait", "--for=condition=Established", "--timeout=30s"], &kinds[..]].concat(), "").await?;
     let ca = std::fs::read(paths.ca()).context("read the lab's CA")?;

@@ -18,7 +18,7 @@ pub(crate) async fn shield() -> Result<()> {
     let rule = format!("iifname != lo tcp dport {} drop", address::ARGOCD_HEALTH_PORT);
     let chain = format!("chain input {{ type filter hook input priority filter; policy accept; {rule}; }}");
     // Made anew in one piece, whether it is there or not.
-    let script = format!("table {SHIELD} {{ }}\ndelete table {SHIELD}\ntable {SHIELD} {{ {chain} }}\n");
+    let script = format!("table {SHIELD} {{ }}\ndelete table {SHIELD}\ntable {SHIELD} {{ {chain}; }}\n");
     Command::new("nft", ["-f", "-"]).input(script).run().await.map(drop)
 }
 

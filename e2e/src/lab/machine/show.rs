@@ -23,10 +23,10 @@ pub fn status(paths: &Paths, out: &mut impl Write) -> Result<bool> {
     let records = processes::records(paths)?;
     let phase = if state.phase == Phase::Up { "up" } else { "coming up (or died at it)" };
     writeln!(out, "lab of {}, in {}: {phase}", state.owner.display(), paths.run().display()).context(what)?;
-    writeln!(out, "{:<24} {:>8}  {:<8} ADDRESS", "PROCESS", "PID", "STATE").context(what)?;
+    writeln!(out, "{:<30} {:>8}  {:<8} ADDRESS", "PROCESS", "PID", "STATE").context(what)?;
     for record in &records {
         let alive = if record.is_alive() { "running" } else { "gone" };
-        writeln!(out, "{:<24} {:>8}  {alive:<8} {}", record.name, record.pid, record.address).context(what)?;
+        writeln!(out, "{:<30} {:>8}  {alive:<8} {}", record.name, record.pid, record.address).context(what)?;
     }
     let bridge = network::bridge(paths) == network::Bridge::Ours;
     if !bridge {

@@ -101,7 +101,10 @@ async fn run(object: &Arc<ManifestPin>, ctx: &Context, status: &mut ManifestPinS
         let mut verdict = plan::verdict(&seen.pins, &decisions, seen.images.len(), seen.skipped.len());
         status.diff = None;
         match (edit, object.spec.write.unwrap_or_default()) {
-            (None, WriteMode::PullRequest) => pull_request::close(&object, ctx, &seen, status).await?,
+            // While a pin waits for its image, the request that is open may still be what is wanted.
+            (None, WriteMode::PullRequest) if decisions.iter().all(|decision| plan::settled(decision.stand)) => {
+                pull_request::close(&object, ctx, &seen, status).await?;
+            }
             (None, _) => {}
             (Some(edit), WriteMode::DryRun) => {
                 status.diff = Some(write::diff(&seen, &edit));
