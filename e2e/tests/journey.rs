@@ -50,7 +50,7 @@ async fn a_squash_merged_pull_request_becomes_the_running_pod() {
         manifest: "apps/web/kustomization.yaml".into(),
         pin: "all".into(),
     };
-    let arrived = travel(&world, &change, |text| println!("{text}")).await.unwrap();
+    let arrived = travel(&world, &change, |_| {}).await.unwrap();
     assert_ne!(arrived.tag, arrived.orphan);
     assert!(arrived.message.contains(&format!("{} [unknown] -> {} [main]", arrived.orphan, arrived.tag)), "{}", arrived.message);
     assert!(arrived.message.contains("Argocd-reference-commit-subject: Say it another way"), "{}", arrived.message);

@@ -1,6 +1,8 @@
 //! A synthetic repository: 30,000 commits, 140 containers. Four commits in ten touch a container, and containers are not touched alike:
 //! container n is touched as often as 1/(n+1) says, as in real repositories, where most rest for months.
 
+#![allow(dead_code, reason = "each benchmark uses its part")]
+
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
@@ -9,13 +11,13 @@ use std::process::{Command, Stdio};
 use git2::Repository;
 
 /// Commits of main.
-pub const COMMITS: usize = 30_000;
+pub(crate) const COMMITS: usize = 30_000;
 
 /// Directories under `containers/`.
-pub const CONTAINERS: usize = 140;
+pub(crate) const CONTAINERS: usize = 140;
 
 /// Makes the repository, bare and packed as after a clone.
-pub fn generate(directory: &Path) {
+pub(crate) fn generate(directory: &Path) {
     Repository::init_bare(directory).unwrap();
     let mut stream = String::new();
     // The same numbers each time (a linear congruential generator): two runs measure the same repository.

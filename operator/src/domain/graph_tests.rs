@@ -67,7 +67,7 @@ fn order_is_when_main_got_it_and_not_when_it_was_made() {
 #[test]
 fn seven_digits_of_two_commits_name_none() {
     let (mut a, mut b) = (commit_id(1), commit_id(2));
-    b[..4].copy_from_slice(&a.clone()[..4]);
+    b[..4].copy_from_slice(&a[..4]);
     a[19] = 1;
     let mut graph = Graph::default();
     graph.learn(a, &[]);
