@@ -9,15 +9,26 @@ use kube::ResourceExt;
 use mainstay_crds::ContainerImage;
 
 /// How many windows a change waits at most: under a steady stream of changes there is still a commit now and then.
-const WINDOWS: u32 = 20;
+const WINDOWS: u32 = 30;
+
+/// Windows without a change that end the wait for more where several images have changed: they come in a stream, with gaps.
+const QUIET: u32 = 5;
 
 /// Changes of what is wanted, by namespace. Lost in a crash: then nothing is waited for.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// The first and the last change that has not been acted on.
-    open: Mutex<HashMap<String, (Instant, Instant)>>,
+    /// What has not been acted on.
+    open: Mutex<HashMap<String, Changes>>,
     /// What each image wanted when it was last seen.
     wanted: Mutex<HashMap<String, u64>>,
+}
+
+/// The changes of a namespace that wait.
+#[derive(Debug)]
+struct Changes {
+    first: Instant,
+    last: Instant,
+    count: u32,
 }
 
 impl Batch {
@@ -33,16 +44,18 @@ impl Batch {
         let before = self.wanted.lock().unwrap_or_else(PoisonError::into_inner).insert(name, hash);
         if before != Some(hash) {
             let now = Instant::now();
-            self.open.lock().unwrap_or_else(PoisonError::into_inner).entry(namespace).or_insert((now, now)).1 = now;
+            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            let changes = open.entry(namespace).or_insert(Changes { first: now, last: now, count: 0 });
+            (changes.last, changes.count) = (now, changes.count.saturating_add(1));
         }
     }
 
     /// How long to wait still; `None` where it is time to act, and then the wait is over.
     pub fn wait(&self, namespace: &str, window: Duration) -> Option<Duration> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let (first, last) = open.get(namespace)?;
-        let quiet = window.saturating_sub(last.elapsed());
-        let patience = window.saturating_mul(WINDOWS).saturating_sub(first.elapsed());
+        let changes = open.get(namespace)?;
+        let quiet = window.saturating_mul(if changes.count > 1 { QUIET } else { 1 }).saturating_sub(changes.last.elapsed());
+        let patience = window.saturating_mul(WINDOWS).saturating_sub(changes.first.elapsed());
         let pause = quiet.min(patience);
         if pause.is_zero() {
             open.remove(namespace);

@@ -44,8 +44,8 @@ const RACE_DEADLINE: Duration = Duration::from_secs(60);
 /// Longest pause after a lost race.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Commits of one run. A second can follow where an image came in the meantime; more would be a fight with somebody.
-const MAX_COMMITS: usize = 3;
+/// How soon pins are looked at again that a commit has left behind.
+const MORE: Duration = Duration::from_millis(500);
 
 /// How often a roll-out is looked at, and for how long after a commit.
 const ROLLING_OUT: Duration = Duration::from_secs(5);
@@ -86,7 +86,7 @@ async fn run(object: &Arc<ManifestPin>, ctx: &Context, status: &mut ManifestPinS
         return Ok((Verdict::new(State::Working, "Suspended", "spec.suspend is true: nothing is written"), ctx.config.resync));
     }
     let begun = Instant::now();
-    let (mut commits, mut races) = (0, 0_u32);
+    let (mut landed, mut races) = (false, 0_u32);
     loop {
         // Each try begins from what is wanted now: a decision that was overtaken is not written.
         let reference = ObjectRef::from_obj(object.as_ref());
@@ -119,13 +119,17 @@ async fn run(object: &Arc<ManifestPin>, ctx: &Context, status: &mut ManifestPinS
                     verdict = said;
                 }
             }
+            // What came in the meantime waits for its own moment: one run makes one commit.
+            (Some(edit), WriteMode::Commit) if landed => {
+                verdict = Verdict::new(State::Working, "Behind", format!("the next commit brings {}", edit.summary()));
+            }
             (Some(edit), WriteMode::Commit) => {
-                if commits >= MAX_COMMITS || begun.elapsed() > RACE_DEADLINE {
+                if begun.elapsed() > RACE_DEADLINE {
                     let text = format!("other writers on {} were faster {races} times: it is tried again", seen.branch);
                     return Err(Problem::retrying("PushRaced", text));
                 }
                 match commit(&object, ctx, &seen, &edit, status).await? {
-                    Some(()) => commits += 1,
+                    Some(()) => landed = true,
                     None => {
                         races += 1;
                         tokio::time::sleep(jittered(races, object.uid().as_deref().unwrap_or_default())).await;
@@ -140,9 +144,11 @@ async fn run(object: &Arc<ManifestPin>, ctx: &Context, status: &mut ManifestPinS
             cluster::apply(&object, ctx, &mut seen, &mut decisions, status).await?;
             verdict = plan::verdict(&seen.pins, &decisions, seen.images.len(), seen.skipped.len());
         }
+        let more = verdict.reason == "Behind";
         status.last_handled_resume_at = asked;
         status.last_handled_reconcile_at = object.annotations().get(names::RECONCILE_AT).cloned();
-        return finish(&object, ctx, status, &seen, &decisions, verdict).await;
+        let (verdict, pause) = finish(&object, ctx, status, &seen, &decisions, verdict).await?;
+        return Ok((verdict, if more { MORE } else { pause }));
     }
 }
 
