@@ -103,7 +103,7 @@ pub async fn run(args: Args) -> Result<(), AppError> {
     });
 
     let ours = watcher::Config::default().labels(&format!("{}={}", names::MANAGED_BY, names::MANAGER));
-    let (image_store, context, batch) = (ctx.images.clone(), ctx.clone(), ctx.clone());
+    let (image_store, images_of_pins, context) = (ctx.images.clone(), ctx.images.clone(), ctx.clone());
     let (tell_images, images_told) = mpsc::channel(1);
     let (tell_pins, pins_told) = mpsc::channel(1);
     let repositories = repositories.reconcile_all_on(once_filled(&caches));
@@ -112,9 +112,9 @@ pub async fn run(args: Args) -> Result<(), AppError> {
         .owns(cluster.everywhere::<ImageBuild>(), watcher::Config::default())
         // A new head of main concerns every image of its namespace.
         .watches(cluster.everywhere::<SourceRepository>(), watcher::Config::default(), move |repository| {
-            images_of(&image_store, &repository)
+            all_in(&image_store, repository.namespace())
         })
-        .watches(cluster.everywhere::<ManifestPin>(), watcher::Config::default(), move |pin| violating(&context.images, &pin))
+        .watches(cluster.everywhere::<ManifestPin>(), watcher::Config::default(), move |pin| violating(&images_of_pins, &pin))
         .reconcile_all_on(settled(images_told))
         .reconcile_all_on(once_filled(&caches));
     let images = run_controller(images, container_image::reconcile, ctx.clone());
@@ -124,11 +124,11 @@ pub async fn run(args: Args) -> Result<(), AppError> {
     let (pins_of_images, pins_of_repositories) = (ctx.pins.clone(), ctx.pins.clone());
     let pins = pins
         .watches(cluster.everywhere::<ContainerImage>(), watcher::Config::default(), move |image| {
-            batch.batch.saw(&image);
-            pins_in(&pins_of_images, image.namespace())
+            context.batch.saw(&image);
+            all_in(&pins_of_images, image.namespace())
         })
         .watches(cluster.everywhere::<SourceRepository>(), watcher::Config::default(), move |repository| {
-            pins_in(&pins_of_repositories, repository.namespace())
+            all_in(&pins_of_repositories, repository.namespace())
         })
         .reconcile_all_on(settled(pins_told))
         .reconcile_all_on(once_filled(&caches));
@@ -176,9 +176,9 @@ where
         .await;
 }
 
-fn images_of(images: &Store<ContainerImage>, repository: &SourceRepository) -> Vec<ObjectRef<ContainerImage>> {
-    let namespace = repository.namespace();
-    images.state_filter(|image| image.namespace() == namespace).iter().map(|image| ObjectRef::from_obj(image.as_ref())).collect()
+/// All objects of a kind in a namespace.
+fn all_in<K: Namespaced>(store: &Store<K>, namespace: Option<String>) -> Vec<ObjectRef<K>> {
+    store.state_filter(|object| object.namespace() == namespace).iter().map(|object| ObjectRef::from_obj(object.as_ref())).collect()
 }
 
 /// The images of which a ManifestPin says, or said, that a pin of theirs is not from main.
@@ -191,10 +191,6 @@ fn violating(images: &Store<ContainerImage>, pin: &ManifestPin) -> Vec<ObjectRef
         image.namespace() == namespace && (known() || named())
     };
     images.state_filter(concerned).iter().map(|image| ObjectRef::from_obj(image.as_ref())).collect()
-}
-
-fn pins_in(pins: &Store<ManifestPin>, namespace: Option<String>) -> Vec<ObjectRef<ManifestPin>> {
-    pins.state_filter(|pin| pin.namespace() == namespace).iter().map(|pin| ObjectRef::from_obj(pin.as_ref())).collect()
 }
 
 /// Waits until every cache has its first content.

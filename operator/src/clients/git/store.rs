@@ -41,7 +41,7 @@ impl std::fmt::Debug for Store {
 
 /// One clone while the program runs.
 #[derive(Default)]
-pub(super) struct Local {
+struct Local {
     repository: Option<Repository>,
     index: Index,
     graph: Arc<Graph>,

@@ -32,7 +32,6 @@ use super::context::{Context, now, object_key};
 use super::problem::Problem;
 use super::publish::{Change, publish};
 use super::source::clone_key;
-use crate::clients::call::CallError;
 use crate::clients::git::Pushed;
 use crate::domain::build::short;
 use crate::domain::condition::{State, Verdict, conditions};
@@ -164,9 +163,7 @@ async fn commit(
     let request = write::request(object, ctx, seen, edit, on).await?;
     let when = request.when;
     let remote = access::remote(ctx, &seen.repository).await?;
-    let key = clone_key(&seen.repository);
-    let pushed = ctx.git.write(&key, &remote, request);
-    let pushed = ctx.calls.within(ctx.config.call_deadline * 3, "git.push", async { pushed.await.map_err(CallError::from) }).await;
+    let pushed = write::push(ctx, seen, &remote, request).await;
     ctx.metrics.pin_commit(match &pushed {
         Ok(Pushed::Landed { .. }) => "Landed",
         Ok(Pushed::Lost) => "Lost",

@@ -80,9 +80,7 @@ pub(super) async fn keep(
         parents.push(seen.head.clone());
         let request = write::request(object, ctx, seen, edit, (branch.clone(), tip, parents)).await?;
         let remote = access::remote(ctx, &seen.repository).await?;
-        let pushed = ctx.git.write(&key, &remote, request);
-        let pushed = ctx.calls.within(ctx.config.call_deadline * 3, "git.push", async { pushed.await.map_err(CallError::from) }).await;
-        match pushed? {
+        match write::push(ctx, seen, &remote, request).await? {
             Pushed::Landed { commit } => head = Some(commit),
             Pushed::Lost => {
                 ctx.calls.outside("git.sync", ctx.git.sync(&key, &remote)).await?;

@@ -9,10 +9,11 @@ use mainstay_crds::{CommitSettings, ManifestPin};
 use super::observe::Seen;
 use super::plan::{Decision, Stand};
 use crate::clients::call::CallError;
-use crate::clients::git::{Author, SigningKey, WriteRequest};
+use crate::clients::git::{Author, Pushed, Remote, SigningKey, WriteRequest};
 use crate::controllers::access;
 use crate::controllers::context::Context;
 use crate::controllers::problem::Problem;
+use crate::controllers::source::clone_key;
 use crate::domain::message::{self, Line, Origin};
 use crate::domain::pin;
 
@@ -144,6 +145,13 @@ pub(super) async fn request(
         when: Timestamp::now().as_second(),
         signing: signing(&namespace, ctx, &settings).await?,
     })
+}
+
+/// Makes the commit and brings it to its branch. A push and the fetch that reads it back have a deadline each.
+pub(super) async fn push(ctx: &Context, seen: &Seen, remote: &Remote, request: WriteRequest) -> Result<Pushed, CallError> {
+    let key = clone_key(&seen.repository);
+    let push = async { Ok(ctx.git.write(&key, remote, request).await?) };
+    ctx.calls.within(ctx.config.call_deadline * 3, "git.push", push).await
 }
 
 async fn signing(namespace: &str, ctx: &Context, settings: &CommitSettings) -> Result<Option<SigningKey>, Problem> {
