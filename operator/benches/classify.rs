@@ -11,6 +11,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Instant;
 
 use git2::{Repository, Sort};
@@ -43,7 +44,7 @@ fn main() {
     let images: Vec<Vec<String>> = (0..IMAGES).map(|image| (0..TAGS).map(|n| tag(image * TAGS + n)).collect()).collect();
 
     let begun = Instant::now();
-    let mut graph = Graph::default();
+    let mut graph = Arc::new(Graph::default());
     refresh_graph(&repository, "main", &mut graph).unwrap();
     let cold = begun.elapsed();
     let begun = Instant::now();

@@ -25,6 +25,7 @@ use crate::clients::git;
 use crate::config::{Config, ConfigError};
 use crate::controllers::batch::Batch;
 use crate::controllers::context::{Context, Failures};
+use crate::controllers::secrets::Secrets;
 use crate::controllers::tags::Tags;
 use crate::controllers::{container_image, image_build, manifest_pin, pods, source_repository};
 use crate::metrics::Metrics;
@@ -96,6 +97,7 @@ pub async fn run(args: Args) -> Result<(), AppError> {
         pins: pins.store(),
         pods: pods_store,
         filled: caches.clone(),
+        secrets: Secrets::default(),
         registries: Mutex::new(HashMap::new()),
         tags: Tags::default(),
         batch: Batch::default(),

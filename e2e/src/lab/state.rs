@@ -75,9 +75,9 @@ impl State {
         write_private(&paths.state(), &text)
     }
 
-    /// Refuses when the lab belongs to another checkout.
-    pub fn check_owner(&self, checkout: &Path, take_over: bool) -> Result<()> {
-        if self.owner == checkout || take_over {
+    /// Refuses when the lab belongs to another checkout and is `alive`: what is left of a dead one is anybody's to clear.
+    pub fn check_owner(&self, checkout: &Path, take_over: bool, alive: bool) -> Result<()> {
+        if self.owner == checkout || take_over || !alive {
             return Ok(());
         }
         Err(Error::new("use the lab", format!("it belongs to the checkout {}", self.owner.display()))
@@ -115,9 +115,10 @@ mod tests {
     #[test]
     fn another_checkout_is_refused_unless_it_takes_over() {
         let state = state();
-        assert!(state.check_owner(Path::new("/checkout/one"), false).is_ok());
-        assert!(state.check_owner(Path::new("/checkout/two"), true).is_ok());
-        let refused = state.check_owner(Path::new("/checkout/two"), false).unwrap_err();
+        assert!(state.check_owner(Path::new("/checkout/one"), false, true).is_ok());
+        assert!(state.check_owner(Path::new("/checkout/two"), true, true).is_ok());
+        assert!(state.check_owner(Path::new("/checkout/two"), false, false).is_ok(), "nothing of it runs");
+        let refused = state.check_owner(Path::new("/checkout/two"), false, true).unwrap_err();
         assert!(refused.to_string().contains("/checkout/one"));
         assert!(refused.what_to_do().unwrap().contains("--take-over"));
     }

@@ -1,7 +1,6 @@
 //! From a SourceRepository and its Secrets to a Git remote and a registry client.
 
-use std::collections::BTreeMap;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use kube::ResourceExt;
 use mainstay_crds::{LocalReference, SourceRepository};
@@ -10,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::context::Context;
 use super::problem::Problem;
+use super::secrets::SecretData;
 use crate::clients::call::CallError;
 use crate::clients::git::{Auth, Remote};
 use crate::clients::registry::{Credential, Registry, Settings};
@@ -89,7 +89,7 @@ async fn secret(
     repository: &SourceRepository,
     field: &str,
     reference: Option<&LocalReference>,
-) -> Result<Option<BTreeMap<String, Vec<u8>>>, Problem> {
+) -> Result<Option<Arc<SecretData>>, Problem> {
     let Some(reference) = reference else { return Ok(None) };
     let field = format!("{field} of SourceRepository {}", repository.name_any());
     named_secret(ctx, &repository.namespace().unwrap_or_default(), &field, &reference.name).await.map(Some)
@@ -99,8 +99,8 @@ async fn secret(
 ///
 /// # Errors
 /// Where there is none.
-pub async fn named_secret(ctx: &Context, namespace: &str, field: &str, name: &str) -> Result<BTreeMap<String, Vec<u8>>, Problem> {
-    let found = ctx.cluster.secret(namespace, name).await?;
+pub async fn named_secret(ctx: &Context, namespace: &str, field: &str, name: &str) -> Result<Arc<SecretData>, Problem> {
+    let found = ctx.secrets.get(&ctx.cluster, namespace, name).await?;
     found.ok_or_else(|| Problem::retrying("SecretNotFound", format!("Secret {namespace}/{name} ({field}) does not exist: create it")))
 }
 

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use super::batch::Batch;
 use super::problem::Problem;
+use super::secrets::Secrets;
 use super::tags::Tags;
 use crate::clients::call::Calls;
 use crate::clients::cluster::{Cluster, Namespaced};
@@ -48,6 +49,8 @@ pub struct Context {
     pub pins: Store<ManifestPin>,
     /// All pods, without what is of no use here.
     pub pods: Store<Pod>,
+    /// Secrets that were read a moment ago.
+    pub secrets: Secrets,
     /// Registry clients by a hash of their settings and credential: one client per credential.
     pub registries: Mutex<HashMap<String, Registry>>,
     /// Whether all of these have their first content.

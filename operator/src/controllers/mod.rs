@@ -6,6 +6,7 @@
 //! - [`pods`]: which of our images run, and whether they may.
 //! - [`problem`]: what keeps an object from its goal, in the words of its condition.
 //! - [`publish`]: status and events, written on change only.
+//! - [`secrets`]: Secrets that were read a moment ago.
 //! - [`source`]: how a ContainerImage finds its SourceRepository.
 //! - [`tags`]: which tags an image has in the registry.
 
@@ -18,6 +19,7 @@ pub mod manifest_pin;
 pub mod pods;
 pub mod problem;
 pub mod publish;
+pub mod secrets;
 pub mod source;
 pub mod source_repository;
 pub mod tags;

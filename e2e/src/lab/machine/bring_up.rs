@@ -8,7 +8,7 @@ use kube::Api;
 use super::{
     argocd, clear,
     command::run,
-    containerd, control_plane, credentials, firewall, forge_server, images, lock, network, node, not_a_strangers, packages, pki,
+    containerd, control_plane, credentials, firewall, forge_server, images, is_alive, lock, network, node, not_a_strangers, packages, pki,
     processes::{self, Process},
     programs::{MODULES, Programs},
     registry_server,
@@ -29,7 +29,7 @@ pub async fn up(paths: &Paths, checkout: &Path, take_over: bool) -> Result<Lab> 
     let _lock = lock(paths)?;
     let found = State::load(paths).map_err(|error| error.remedy(format!("remove {}", paths.state().display())))?;
     if let Some(state) = &found {
-        state.check_owner(checkout, take_over)?;
+        state.check_owner(checkout, take_over, is_alive(paths))?;
     }
     let missing = packages::missing().await?;
     let programs = Programs::of(checkout, paths).await?;
@@ -73,8 +73,7 @@ pub async fn up(paths: &Paths, checkout: &Path, take_over: bool) -> Result<Lab> 
 
 /// Whether what runs can be kept: it was up, in this boot, from these programs, and some of it still runs.
 fn is_usable(paths: &Paths, state: &State, programs: &Programs) -> bool {
-    let alive = processes::records(paths).is_ok_and(|records| records.iter().any(processes::Record::is_alive));
-    state.phase == Phase::Up && state.boot == boot_id() && state.programs == programs.key() && alive
+    state.phase == Phase::Up && state.boot == boot_id() && state.programs == programs.key() && is_alive(paths)
 }
 
 fn boot_id() -> String {

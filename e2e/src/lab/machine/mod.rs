@@ -42,7 +42,7 @@ pub async fn down(paths: &Paths, checkout: &Path, take_over: bool) -> Result<()>
     let _lock = lock(paths)?;
     let before = match State::load(paths) {
         Ok(Some(state)) => {
-            state.check_owner(checkout, take_over)?;
+            state.check_owner(checkout, take_over, is_alive(paths))?;
             state.baseline
         }
         Ok(None) if network::bridge(paths) == network::Bridge::Ours => sweep::baseline_unknown().await?,
@@ -102,6 +102,11 @@ async fn clear(paths: &Paths, before: &Baseline) -> Result<()> {
     }
     Err(Error::new("take the lab down", format!("this is left:\n  {}", left.join("\n  ")))
         .remedy("run it again; if it stays, end or unmount these by hand"))
+}
+
+/// Whether a process of the lab runs.
+fn is_alive(paths: &Paths) -> bool {
+    processes::records(paths).is_ok_and(|records| records.iter().any(Record::is_alive))
 }
 
 /// One `up` or `down` at a time. The lock goes with the process that holds it, however that ends.

@@ -1,5 +1,7 @@
 //! Fills the graph of a clone: every commit that a branch reaches is read once, and never again while the program runs.
 
+use std::sync::Arc;
+
 use git2::{Oid, Repository, Sort};
 
 use super::error::GitError;
@@ -10,11 +12,13 @@ use crate::domain::graph::{Graph, Id};
 ///
 /// # Errors
 /// Where the clone cannot be read.
-pub fn refresh(repository: &Repository, main: &str, graph: &mut Graph) -> Result<(), GitError> {
+pub fn refresh(repository: &Repository, main: &str, graph: &mut Arc<Graph>) -> Result<(), GitError> {
     let branches = branches(repository)?;
     if graph.is_at(&branches, main) {
         return Ok(());
     }
+    // Those who read the graph as it was keep it.
+    let graph = Arc::make_mut(graph);
     let mut walk = repository.revwalk()?;
     walk.set_sorting(Sort::TOPOLOGICAL | Sort::REVERSE)?;
     for (_, head) in &branches {

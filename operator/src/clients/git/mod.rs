@@ -4,6 +4,7 @@
 //! - [`Auth`], [`Remote`]: where a repository is and how to get in.
 //! - `transport`: git2's objects and protocol over our own HTTP, so that each repository has its own CA, deadline and credentials.
 //! - `fetch`, `index`, `listing`, `manifests`, `trace`: reading, one job each.
+//! - `known`: what was read, for those who ask again.
 //! - `write`, `sign`, `push`: a commit made without a work tree, and brought to a branch by compare-and-swap (design section 4.6).
 
 mod about;
@@ -12,6 +13,7 @@ mod error;
 mod fetch;
 mod graph;
 mod index;
+mod known;
 mod known_hosts;
 mod listing;
 mod manifests;

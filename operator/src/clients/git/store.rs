@@ -1,7 +1,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use git2::{ErrorCode, Oid, Repository};
@@ -12,6 +12,7 @@ use super::error::GitError;
 use super::fetch::{self, Synced};
 use super::graph;
 use super::index::{Index, Watch};
+use super::known::Known;
 use super::listing::{self, Container, Listing};
 use super::manifests::{self, Manifests};
 use super::push::{self, Pushed};
@@ -30,7 +31,14 @@ const MAX_PACKS: usize = 400;
 pub struct Store {
     root: PathBuf,
     deadline: Duration,
-    clones: Arc<Mutex<HashMap<String, Arc<Mutex<Local>>>>>,
+    clones: Arc<Mutex<HashMap<String, Entry>>>,
+}
+
+/// One clone: what is on the disk, for one at a time, and what was read from it, for everybody.
+#[derive(Clone, Default)]
+struct Entry {
+    local: Arc<tokio::sync::Mutex<Local>>,
+    known: Arc<Mutex<Known>>,
 }
 
 impl std::fmt::Debug for Store {
@@ -44,11 +52,8 @@ impl std::fmt::Debug for Store {
 struct Local {
     repository: Option<Repository>,
     index: Index,
-    graph: Arc<Graph>,
     /// The branch that counts as main, as last fetched.
     main: String,
-    /// Whether the branches may have moved since the graph was brought up to date.
-    moved: bool,
 }
 
 impl Store {
@@ -63,7 +68,7 @@ impl Store {
     /// What the server or the disk says.
     pub async fn sync(&self, key: &str, remote: &Remote) -> Result<Synced, GitError> {
         let (path, remote, deadline) = (self.root.join(key), remote.clone(), self.deadline);
-        self.blocking(key, move |clone| {
+        self.blocking(key, move |clone, known| {
             let fresh = |clone: &mut Local| -> Result<Synced, GitError> {
                 *clone = Local::default();
                 let disk = |error: std::io::Error| GitError::Disk(error.to_string());
@@ -103,7 +108,9 @@ impl Store {
                 },
             }?;
             clone.main.clone_from(&synced.branch);
-            clone.moved = true;
+            if let Some(repository) = &clone.repository {
+                read_graph(repository, &clone.main, known)?;
+            }
             Ok(synced)
         })
         .await
@@ -114,13 +121,10 @@ impl Store {
     /// # Errors
     /// What reading the clone says.
     pub async fn graph(&self, key: &str) -> Result<Arc<Graph>, GitError> {
-        self.reading(key, |repository, clone| {
-            if std::mem::take(&mut clone.moved) {
-                graph::refresh(repository, &clone.main, Arc::make_mut(&mut clone.graph)).inspect_err(|_| clone.moved = true)?;
-            }
-            Ok(clone.graph.clone())
-        })
-        .await
+        if let Some(graph) = &lock(&self.entry(key).known).graph {
+            return Ok(graph.clone());
+        }
+        self.reading(key, |repository, clone, known| read_graph(repository, &clone.main, known)).await
     }
 
     /// Whether each commit has the same content as `head` at all of the paths.
@@ -129,7 +133,7 @@ impl Store {
     /// What reading the clone says.
     pub async fn same_inputs(&self, key: &str, head: &str, paths: &[String], commits: Vec<String>) -> Result<Vec<bool>, GitError> {
         let (head, paths) = (oid(head)?, paths.to_vec());
-        self.reading(key, move |repository, _| {
+        self.reading(key, move |repository, _, _| {
             let inputs = |commit: Oid| -> Result<Vec<Option<(Oid, i32)>>, GitError> {
                 let tree = repository.find_commit(commit)?.tree()?;
                 Ok(paths.iter().map(|path| tree.get_path(path.as_ref()).ok().map(|entry| (entry.id(), entry.filemode()))).collect())
@@ -146,7 +150,7 @@ impl Store {
     /// [`GitError::RefNotFound`] and [`GitError::RefAmbiguous`], or what reading the clone says.
     pub async fn resolve(&self, key: &str, reference: &str) -> Result<String, GitError> {
         let reference = reference.to_owned();
-        self.reading(key, move |repository, _| {
+        self.reading(key, move |repository, _, _| {
             // A full commit is that commit, whatever a branch is called.
             let exact = reference.len() == 40 && Oid::from_str(&reference).is_ok();
             if let Some(commit) = repository.refname_to_id(&format!("refs/heads/{reference}")).ok().filter(|_| !exact) {
@@ -172,10 +176,10 @@ impl Store {
     /// What reading the clone says.
     pub async fn list(&self, key: &str, head: &str, containers_path: &str) -> Result<Listing, GitError> {
         let (head, containers_path) = (oid(head)?, containers_path.to_owned());
-        self.reading(key, move |repository, clone| {
+        self.reading(key, move |repository, clone, known| {
             let listing = listing::list(repository, head, &containers_path)?;
             let watches: Vec<Watch> = listing.found.iter().map(|found| Watch { paths: vec![found.path.clone()] }).collect();
-            clone.index.touches(repository, head, &watches)?;
+            read_touches(repository, clone, known, head, &watches)?;
             Ok(listing)
         })
         .await
@@ -186,21 +190,28 @@ impl Store {
     /// # Errors
     /// What reading the clone says.
     pub async fn touches(&self, key: &str, head: &str, watches: &[Watch]) -> Result<Vec<Option<String>>, GitError> {
+        if let Some(touches) = lock(&self.entry(key).known).touches(head, watches) {
+            return Ok(touches);
+        }
         let (head, watches) = (oid(head)?, watches.to_vec());
-        self.reading(key, move |repository, clone| {
-            let touches = clone.index.touches(repository, head, &watches)?;
-            Ok(touches.into_iter().map(|touch| touch.map(|commit| commit.to_string())).collect())
-        })
-        .await
+        self.reading(key, move |repository, clone, known| read_touches(repository, clone, known, head, &watches)).await
     }
 
     /// The build files of a container at a commit.
     ///
     /// # Errors
     /// What reading the clone says.
-    pub async fn container(&self, key: &str, commit: &str, path: &str) -> Result<Container, GitError> {
+    pub async fn container(&self, key: &str, commit: &str, path: &str) -> Result<Arc<Container>, GitError> {
+        if let Some(container) = lock(&self.entry(key).known).container(commit, path) {
+            return Ok(container);
+        }
         let (commit, path) = (oid(commit)?, path.to_owned());
-        self.reading(key, move |repository, _| listing::container(repository, commit, &path)).await
+        self.reading(key, move |repository, _, known| {
+            let container = Arc::new(listing::container(repository, commit, &path)?);
+            lock(known).set_container(&commit.to_string(), &path, &container);
+            Ok(container)
+        })
+        .await
     }
 
     /// Whether a commit is `head` or an ancestor of it: the whole of main, not only its first-parent line.
@@ -209,7 +220,7 @@ impl Store {
     /// What reading the clone says.
     pub async fn is_on_main(&self, key: &str, head: &str, commit: &str) -> Result<bool, GitError> {
         let (head, commit) = (oid(head)?, oid(commit)?);
-        self.reading(key, move |repository, _| Ok(head == commit || repository.graph_descendant_of(head, commit)?)).await
+        self.reading(key, move |repository, _, _| Ok(head == commit || repository.graph_descendant_of(head, commit)?)).await
     }
 
     /// The regular files at a commit that `select` wants by their paths. No file above 4 MiB is read.
@@ -218,7 +229,7 @@ impl Store {
     /// [`GitError::TooLarge`] where more than 20,000 files or 256 MiB are selected, or what reading the clone says.
     pub async fn blobs(&self, key: &str, commit: &str, select: impl Fn(&str) -> bool + Send + 'static) -> Result<Manifests, GitError> {
         let commit = oid(commit)?;
-        self.reading(key, move |repository, _| manifests::read(repository, commit, &select)).await
+        self.reading(key, move |repository, _, _| manifests::read(repository, commit, &select)).await
     }
 
     /// For each path the newest commit of the first-parent line that touches the file and of which `step` says that it changed what is
@@ -234,7 +245,7 @@ impl Store {
         mut step: impl FnMut(&str, Option<&[u8]>, &[u8], &Change) -> bool + Send + 'static,
     ) -> Result<Vec<Option<Change>>, GitError> {
         let head = oid(head)?;
-        self.reading(key, move |repository, _| trace::trace(repository, head, &paths, &mut step)).await
+        self.reading(key, move |repository, _, _| trace::trace(repository, head, &paths, &mut step)).await
     }
 
     /// Makes one commit on top of what was observed and brings it to its branch, if that is still as observed. The branch is read back, and
@@ -245,9 +256,11 @@ impl Store {
     /// server or the disk says. After an error that may pass, the branch may have the commit all the same: fetch, and look.
     pub async fn write(&self, key: &str, remote: &Remote, request: WriteRequest) -> Result<Pushed, GitError> {
         let (remote, deadline) = (remote.clone(), self.deadline);
-        self.reading(key, move |repository, clone| {
-            clone.moved = true;
-            push::write(repository, &remote, &request, deadline)
+        self.reading(key, move |repository, clone, known| {
+            let pushed = push::write(repository, &remote, &request, deadline);
+            // Whatever came of it, the heads may have been read back.
+            read_graph(repository, &clone.main, known)?;
+            pushed
         })
         .await
     }
@@ -258,7 +271,7 @@ impl Store {
     /// What reading the clone says.
     pub async fn about(&self, key: &str, commit: &str) -> Result<Change, GitError> {
         let commit = oid(commit)?;
-        self.reading(key, move |repository, _| about::about(repository, commit)).await
+        self.reading(key, move |repository, _, _| about::about(repository, commit)).await
     }
 
     /// The commits that a branch has and main has not, the newest first; at most 200.
@@ -267,12 +280,12 @@ impl Store {
     /// What reading the clone says.
     pub async fn unmerged(&self, key: &str, main: &str, tip: &str) -> Result<Vec<Change>, GitError> {
         let (main, tip) = (oid(main)?, oid(tip)?);
-        self.reading(key, move |repository, _| about::unmerged(repository, main, tip)).await
+        self.reading(key, move |repository, _, _| about::unmerged(repository, main, tip)).await
     }
 
     /// Removes the clones of repositories that are no more.
     pub async fn retain(&self, keys: HashSet<String>) {
-        self.clones.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, _| keys.contains(key));
+        lock(&self.clones).retain(|key, _| keys.contains(key));
         let root = self.root.clone();
         let removed = tokio::task::spawn_blocking(move || {
             for entry in fs::read_dir(root).into_iter().flatten().flatten() {
@@ -287,37 +300,72 @@ impl Store {
         }
     }
 
-    /// Reads a clone that is there. A damaged one is given up, so that the next fetch makes it anew.
+    /// Reads a clone that is there.
     async fn reading<T: Send + 'static>(
         &self,
         key: &str,
-        read: impl FnOnce(&Repository, &mut Local) -> Result<T, GitError> + Send + 'static,
+        read: impl FnOnce(&Repository, &mut Local, &Mutex<Known>) -> Result<T, GitError> + Send + 'static,
     ) -> Result<T, GitError> {
-        let path = self.root.join(key);
-        self.blocking(key, move |clone| {
+        self.blocking(key, move |clone, known| {
             let Some(repository) = clone.repository.take() else { return Err(GitError::NotCloned) };
-            let result = read(&repository, clone);
+            let result = read(&repository, clone, known);
             clone.repository = Some(repository);
-            if let Err(GitError::Damaged(message)) = &result {
-                tracing::warn!(message, "the clone is damaged and is given up");
-                *clone = Local::default();
-                let _ = fs::remove_dir_all(&path);
-            }
             result
         })
         .await
     }
 
-    /// Runs on a thread for blocking work, one at a time for each clone.
+    /// Runs on a thread for blocking work, one at a time for each clone; the wait for the clone takes no thread. A damaged clone is given up,
+    /// so that the next fetch makes it anew.
     async fn blocking<T: Send + 'static>(
         &self,
         key: &str,
-        work: impl FnOnce(&mut Local) -> Result<T, GitError> + Send + 'static,
+        work: impl FnOnce(&mut Local, &Mutex<Known>) -> Result<T, GitError> + Send + 'static,
     ) -> Result<T, GitError> {
-        let clone = self.clones.lock().unwrap_or_else(PoisonError::into_inner).entry(key.to_owned()).or_default().clone();
-        let done = tokio::task::spawn_blocking(move || work(&mut clone.lock().unwrap_or_else(PoisonError::into_inner))).await;
-        done.unwrap_or_else(|error| Err(GitError::Damaged(error.to_string())))
+        let Entry { local, known } = self.entry(key);
+        let path = self.root.join(key);
+        let mut local = local.lock_owned().await;
+        let done = tokio::task::spawn_blocking(move || {
+            let result = work(&mut local, &known);
+            if let Err(GitError::Damaged(message)) = &result {
+                tracing::warn!(message, "the clone is damaged and is given up");
+                (*local, *lock(&known)) = (Local::default(), Known::default());
+                let _ = fs::remove_dir_all(&path);
+            }
+            result
+        });
+        done.await.unwrap_or_else(|error| Err(GitError::Damaged(error.to_string())))
     }
+
+    fn entry(&self, key: &str) -> Entry {
+        lock(&self.clones).entry(key.to_owned()).or_default().clone()
+    }
+}
+
+/// Brings the graph up to what the branches of the clone are, and publishes it.
+fn read_graph(repository: &Repository, main: &str, known: &Mutex<Known>) -> Result<Arc<Graph>, GitError> {
+    let mut graph = lock(known).graph.clone().unwrap_or_default();
+    graph::refresh(repository, main, &mut graph)?;
+    lock(known).graph = Some(graph.clone());
+    Ok(graph)
+}
+
+/// Looks touches up and publishes them.
+fn read_touches(
+    repository: &Repository,
+    clone: &mut Local,
+    known: &Mutex<Known>,
+    head: Oid,
+    watches: &[Watch],
+) -> Result<Vec<Option<String>>, GitError> {
+    let touches = clone.index.touches(repository, head, watches)?;
+    let touches: Vec<Option<String>> = touches.into_iter().map(|touch| touch.map(|commit| commit.to_string())).collect();
+    lock(known).set_touches(&head.to_string(), watches.iter().cloned().zip(touches.iter().cloned()));
+    Ok(touches)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn oid(commit: &str) -> Result<Oid, GitError> {

@@ -71,14 +71,14 @@ pub(super) async fn observe(image: &ContainerImage, ctx: &Context, status: &mut 
     let mut tags = None;
     match &listed {
         Err(error) => {
-            for (variant, version) in meant(image, container) {
+            for (variant, version) in meant(image, &container) {
                 let version = version.and_then(|version| tagged(version, &touch, variant, Found::Unknown(refusal(error))));
                 variants.push(Wanted { variant, version, wanted: None, identical: None });
             }
         }
         Ok(listed) => {
             let classified = class::classify_all(listed.tags.iter().map(String::as_str), &graph);
-            for (variant, version) in meant(image, container) {
+            for (variant, version) in meant(image, &container) {
                 let version = match version.and_then(|version| tagged(version, &touch, variant, Found::Absent)) {
                     Ok(tagged) => Ok(Tagged { found: looked.find(listed, &tagged.tag).await, ..tagged }),
                     Err(refusal) => Err(refusal),
@@ -119,14 +119,11 @@ fn pinned(ctx: &Context, namespace: &Option<String>, name: &str) -> Vec<Violatio
 }
 
 /// The variants that are to be built, with the version or why there is none.
-fn meant(image: &ContainerImage, container: Container) -> impl Iterator<Item = (Variant, Result<String, Refusal>)> {
-    let wanted = image.spec.variants.clone();
-    container.variants.into_iter().filter(move |(variant, _)| wanted.as_ref().is_none_or(|all| all.contains(variant))).map(
-        |(variant, version)| {
-            let refused = |error: VersionError| Refusal { reason: error.reason().to_owned(), message: chain(&error), transient: false };
-            (variant, version.map_err(refused))
-        },
-    )
+fn meant<'a>(image: &'a ContainerImage, container: &'a Container) -> impl Iterator<Item = (Variant, Result<String, Refusal>)> + 'a {
+    let refused = |error: &VersionError| Refusal { reason: error.reason().to_owned(), message: chain(error), transient: false };
+    let wanted = |variant: &Variant| image.spec.variants.as_ref().is_none_or(|all| all.contains(variant));
+    let all = container.variants.iter().filter(move |(variant, _)| wanted(variant));
+    all.map(move |(variant, version)| (*variant, version.as_ref().map(String::clone).map_err(refused)))
 }
 
 /// Main's own tag, where its image says so itself: seven digits may be ambiguous, and a list may lack it.

@@ -43,9 +43,12 @@ const STEPS: [&str; 3] = ["source", "build", "push"];
 /// Reads Job and pod. The pod is `None` before it is made and after somebody deleted it.
 pub(super) fn progress(job: &Job, pod: Option<&Pod>) -> Progress {
     let ended = |type_: &str| job_condition(job, type_);
+    // The pod knows first: its Job counts it a second or two later.
+    if let Some(report) = pod.filter(|pod| phase(pod) == "Succeeded").and_then(|pod| report_of(pod, "push")) {
+        return Progress::Succeeded(report);
+    }
     if ended("Complete").is_some() {
-        let report = pod.and_then(|pod| report_of(pod, "push"));
-        return report.map_or(Progress::SucceededSilently, Progress::Succeeded);
+        return Progress::SucceededSilently;
     }
     if let Some(pod) = pod.filter(|pod| phase(pod) == "Failed") {
         return Progress::Failed(pod_failure(pod));
@@ -328,9 +331,13 @@ mod tests {
         let job: Job = serde_saphyr::from_str("{status: {conditions: [{type: Complete, status: 'True'}]}}").unwrap();
         assert_eq!(progress(&job, None), Progress::SucceededSilently);
         let said = pod(
-            "{containerStatuses: [{name: push, state: {terminated: {exitCode: 0, message: '{\"reason\":\"Pushed\",\"message\":\"ok\",\"digest\":\"sha256:ab\"}'}}}]}",
+            "{phase: Succeeded, containerStatuses: [{name: push, state: {terminated: {exitCode: 0, message: '{\"reason\":\"Pushed\",\"message\":\"ok\",\"digest\":\"sha256:ab\"}'}}}]}",
         );
-        assert!(matches!(progress(&job, Some(&said)), Progress::Succeeded(report) if report.digest.as_deref() == Some("sha256:ab")));
+        // Whether or not the Job has counted its pod.
+        assert!(matches!(progress(&job, Some(&said)), Progress::Succeeded(_)));
+        assert!(
+            matches!(progress(&Job::default(), Some(&said)), Progress::Succeeded(report) if report.digest.as_deref() == Some("sha256:ab"))
+        );
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub(super) async fn freeze(
         Ok(container) => container,
         Err(error) => return terminal(error),
     };
-    let Some((variant, version)) = pick(container, build.spec.variant) else {
+    let Some((variant, version)) = pick(&container, build.spec.variant) else {
         let wanted = build.spec.variant.map_or("a Dockerfile or default.nix", Variant::file);
         let message = format!("{} has no {wanted} at {}", resolved.path, short(&commit));
         return Ok(Err(Cause { reason: "NoBuildFile".to_owned(), message, transient: false, log_of: None }));
@@ -76,10 +76,9 @@ pub(super) async fn freeze(
 type Version = Result<String, crate::domain::version::VersionError>;
 
 /// The variant that was asked for, or the first there is.
-fn pick(container: Container, asked: Option<Variant>) -> Option<(Variant, Version)> {
-    let mut variants = container.variants;
-    variants.sort_by_key(|(variant, _)| *variant);
-    variants.into_iter().find(|(variant, _)| asked.is_none_or(|asked| asked == *variant))
+fn pick(container: &Container, asked: Option<Variant>) -> Option<(Variant, Version)> {
+    let meant = container.variants.iter().filter(|(variant, _)| asked.is_none_or(|asked| asked == *variant));
+    meant.min_by_key(|(variant, _)| *variant).cloned()
 }
 
 /// An error of Git that stays ends the build; one that may pass is tried again.
