@@ -1,0 +1,4 @@
+local annotations = obj.metadata.annotations or {}
+annotations["mainstay.dev/reconcile-at"] = os.date("!%Y-%m-%dT%H:%M:%SZ")
+obj.metadata.annotations = annotations
+return obj
