@@ -17,7 +17,7 @@ if obj.spec and obj.spec.suspend then
   if summary == nil or summary.reason == "Suspended" then
     return health("Suspended", summary and summary.message or "spec.suspend is true")
   end
-  return health("Suspended", "spec.suspend is true. Before: " .. summary.message)
+  return health("Suspended", "spec.suspend is true. " .. summary.reason .. ": " .. summary.message)
 end
 
 if summary == nil then
