@@ -1,0 +1,5 @@
+local os = require("os")
+local annotations = obj.metadata.annotations or {}
+annotations["mainstay.dev/resume-at"] = os.date("!%Y-%m-%dT%H:%M:%SZ")
+obj.metadata.annotations = annotations
+return obj
