@@ -132,6 +132,20 @@ async fn a_password_goes_to_its_own_host_only() {
 }
 
 #[tokio::test]
+async fn first_calls_at_the_same_time_all_get_in() {
+    let address = mock(|_, authorization| match authorization {
+        Some("Basic bWFpbnN0YXk6d29yZA==") => text(200, r#"{"tags":["a"]}"#),
+        _ => Response::builder().status(401).header("www-authenticate", "Basic realm=\"r\"").body(Body::empty()).unwrap(),
+    })
+    .await;
+    let registry = registry(&address.to_string(), Some("word"));
+    let calls = (0..8).map(|_| registry.tags("x"));
+    for tags in futures::future::join_all(calls).await {
+        assert_eq!(tags.unwrap(), ["a"]);
+    }
+}
+
+#[tokio::test]
 async fn a_token_is_fetched_and_kept() {
     let count = Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let counted = count.clone();

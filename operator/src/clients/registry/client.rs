@@ -105,13 +105,15 @@ impl Registry {
     ) -> Result<Response, RegistryError> {
         let what = self.what(repository);
         let scope = format!("repository:{repository}:{actions}");
+        // Whether this very request had the password: another one may learn in the meantime that it is wanted.
+        let with_password = self.basic();
         let response = self.once(&what, &scope, make(&self.inner.http)?).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(response);
         }
         let asked = response.headers().get(WWW_AUTHENTICATE).and_then(|value| value.to_str().ok()).and_then(challenge);
         match asked {
-            Some(Challenge::Basic) if self.credential().is_some() && !self.basic() => {
+            Some(Challenge::Basic) if self.credential().is_some() && !with_password => {
                 *self.inner.basic.lock().unwrap_or_else(PoisonError::into_inner) = true;
             }
             Some(Challenge::Bearer { realm, service }) => {
