@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 use kube::ResourceExt;
 use mainstay_crds::ContainerImage;
 
-/// How many windows a change waits at most: under a steady stream of changes there is still a commit now and then.
+/// How many windows a change waits at most, and how long at least where windows are short: under a steady stream of changes there is still a
+/// commit now and then.
 const WINDOWS: u32 = 30;
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Windows without a change that end the wait for more where several images have changed: they come in a stream, with gaps.
 const QUIET: u32 = 5;
@@ -21,6 +23,27 @@ pub struct Batch {
     open: Mutex<HashMap<String, Changes>>,
     /// What each image wanted when it was last seen.
     wanted: Mutex<HashMap<String, u64>>,
+    /// How many images are being looked at: one of them may want another tag in a moment.
+    looks: Mutex<HashMap<String, usize>>,
+}
+
+/// An image is being looked at, until this is dropped.
+#[derive(Debug)]
+pub struct Look<'a> {
+    batch: &'a Batch,
+    namespace: String,
+}
+
+impl Drop for Look<'_> {
+    fn drop(&mut self) {
+        let mut looks = self.batch.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = looks.get_mut(&self.namespace) {
+            *count -= 1;
+            if *count == 0 {
+                looks.remove(&self.namespace);
+            }
+        }
+    }
 }
 
 /// The changes of a namespace that wait.
@@ -50,12 +73,20 @@ impl Batch {
         }
     }
 
+    /// An image of a namespace is going to be looked at.
+    pub fn look(&self, namespace: &str) -> Look<'_> {
+        *self.looks.lock().unwrap_or_else(PoisonError::into_inner).entry(namespace.to_owned()).or_default() += 1;
+        Look { batch: self, namespace: namespace.to_owned() }
+    }
+
     /// How long to wait still; `None` where it is time to act, and then the wait is over.
     pub fn wait(&self, namespace: &str, window: Duration) -> Option<Duration> {
+        let busy = self.looks.lock().unwrap_or_else(PoisonError::into_inner).contains_key(namespace);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let changes = open.get(namespace)?;
         let quiet = window.saturating_mul(if changes.count > 1 { QUIET } else { 1 }).saturating_sub(changes.last.elapsed());
-        let patience = window.saturating_mul(WINDOWS).saturating_sub(changes.first.elapsed());
+        let quiet = if busy { quiet.max(window) } else { quiet };
+        let patience = window.saturating_mul(WINDOWS).max(PATIENCE).saturating_sub(changes.first.elapsed());
         let pause = quiet.min(patience);
         if pause.is_zero() {
             open.remove(namespace);
@@ -77,13 +108,27 @@ mod tests {
     }
 
     #[test]
+    fn while_an_image_is_looked_at_more_may_come() {
+        let batch = Batch::default();
+        let window = Duration::from_millis(1);
+        batch.saw(&image("cv", "a"));
+        let looks = (batch.look("ops"), batch.look("ops"), batch.look("other"));
+        std::thread::sleep(window * 2);
+        assert_eq!(batch.wait("ops", window), Some(window));
+        drop(looks.0);
+        assert_eq!(batch.wait("ops", window), Some(window), "there is another one");
+        drop(looks.1);
+        assert_eq!(batch.wait("ops", window), None);
+    }
+
+    #[test]
     fn a_change_is_waited_for_and_the_same_state_is_not() {
         let batch = Batch::default();
         let window = Duration::from_secs(60);
         assert_eq!(batch.wait("ops", window), None);
         batch.saw(&image("cv", "a"));
         assert!(batch.wait("ops", window).is_some());
-        assert_eq!(batch.wait("ops", Duration::ZERO), None);
+        assert_eq!(batch.wait("ops", Duration::ZERO), None, "a window of nothing waits for nothing");
         batch.saw(&image("cv", "a"));
         assert_eq!(batch.wait("ops", window), None, "nothing has changed");
         batch.saw(&image("cv", "b"));

@@ -21,8 +21,8 @@ pub struct Listed {
     pub tags: Vec<String>,
     at: Instant,
     occasion: String,
-    /// Images that tags of this list were seen to name.
-    confirmed: Mutex<HashMap<String, Image>>,
+    /// What tags were seen to name; `None`: they were not there.
+    seen: Mutex<HashMap<String, Option<Image>>>,
 }
 
 impl Tags {
@@ -43,9 +43,14 @@ impl Tags {
             return Ok(known);
         }
         let tags = ctx.calls.outside("registry.tags", registry.tags(path)).await?;
-        let fresh = Arc::new(Listed { tags, at: Instant::now(), occasion: occasion.to_owned(), confirmed: Mutex::default() });
+        let fresh = Arc::new(Listed { tags, at: Instant::now(), occasion: occasion.to_owned(), seen: Mutex::default() });
         self.listed.lock().unwrap_or_else(PoisonError::into_inner).insert(image.to_owned(), fresh.clone());
         Ok(fresh)
+    }
+
+    /// A tag was given: the next look asks the registry.
+    pub fn forget(&self, image: &str) {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner).remove(image);
     }
 
     /// The tags of an image as they were last listed.
@@ -55,18 +60,16 @@ impl Tags {
 }
 
 impl Listed {
-    /// The image that a tag names; `None` where there is none. What was there is asked for once for each list, what was absent each time.
+    /// The image that a tag names; `None` where there is none. It is asked for once for each list: what makes a tag makes a new list too.
     ///
     /// # Errors
     /// Where the registry does not answer.
     pub async fn image(&self, ctx: &Context, (registry, path): (&Registry, &str), tag: &str) -> Result<Option<Image>, CallError> {
-        if let Some(image) = self.confirmed.lock().unwrap_or_else(PoisonError::into_inner).get(tag) {
-            return Ok(Some(image.clone()));
+        if let Some(seen) = self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(tag) {
+            return Ok(seen.clone());
         }
         let found = ctx.calls.outside("registry.image", registry.image(path, tag)).await?;
-        if let Some(image) = &found {
-            self.confirmed.lock().unwrap_or_else(PoisonError::into_inner).insert(tag.to_owned(), image.clone());
-        }
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(tag.to_owned(), found.clone());
         Ok(found)
     }
 }
