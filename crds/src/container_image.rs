@@ -72,9 +72,26 @@ pub struct ContainerImageSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention: Option<Retention>,
 
+    /// What becomes of builds for a commit that main has left behind. `CancelQueued` (default) cancels those that still wait for their turn
+    /// and finishes those that run, `CancelAll` cancels both, `Finish` neither. Builds made by hand are not touched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub superseded_builds: Option<SupersededBuilds>,
+
     /// Make no new builds while true. Builds that run are finished.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,
+}
+
+/// What becomes of builds for a commit that is no longer the newest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum SupersededBuilds {
+    /// Those that wait are cancelled, those that run are finished: under a stream of commits there is still an image now and then.
+    #[default]
+    CancelQueued,
+    /// Those that run are cancelled too.
+    CancelAll,
+    /// All are finished.
+    Finish,
 }
 
 /// Settings of a build.
@@ -119,7 +136,7 @@ pub struct BuildSettings {
 }
 
 /// What builds an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
     /// BuildKit where a node that the pod may run on has user namespaces, else kaniko; the choice and its reason are in the ImageBuild's status.

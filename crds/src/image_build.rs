@@ -36,7 +36,8 @@ use crate::{Engine, Variant};
     printcolumn(name = "Message", type_ = "string", json_path = r#".status.conditions[?(@.type=="Succeeded")].message"#, priority = "1")
 )]
 #[x_kube(validation = ("has(self.ref) != has(self.commit)", "exactly one of ref and commit must be set"))]
-#[x_kube(validation = ("self == oldSelf", "the spec of an ImageBuild cannot change: create another ImageBuild"))]
+#[x_kube(validation = ("self.image == oldSelf.image && has(self.ref) == has(oldSelf.ref) && (!has(self.ref) || self.ref == oldSelf.ref) && has(self.commit) == has(oldSelf.commit) && (!has(self.commit) || self.commit == oldSelf.commit) && has(self.variant) == has(oldSelf.variant) && (!has(self.variant) || self.variant == oldSelf.variant)", "the spec of an ImageBuild cannot change, but for cancel: create another ImageBuild"))]
+#[x_kube(validation = ("!has(oldSelf.cancel) || !oldSelf.cancel || has(self.cancel) && self.cancel", "cancel cannot be taken back: create another ImageBuild"))]
 #[serde(rename_all = "camelCase")]
 pub struct ImageBuildSpec {
     /// Name of the ContainerImage, in the same namespace.
@@ -58,6 +59,10 @@ pub struct ImageBuildSpec {
     /// Variant to build. Default: the only one at that commit, or dockerfile where there are both.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<Variant>,
+
+    /// End the build: its Job is deleted, the end of its log stays in the status. It cannot be taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel: Option<bool>,
 }
 
 /// What was last observed of an ImageBuild. That the commit is frozen is kept by the API server: a reconcile that works from an old copy of the
@@ -82,6 +87,10 @@ pub struct ImageBuildStatus {
     /// First seven digits of `commit`, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub short_commit: Option<String>,
+
+    /// When that commit was made, if its author's clock was right. The oldest waits first in line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub committed_at: Option<Time>,
 
     /// The variant that is built.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -122,6 +131,14 @@ pub struct ImageBuildStatus {
     /// What asked for the build.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<Trigger>,
+
+    /// Its place among the builds that wait for the same engine, from 1; absent once it had its turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_position: Option<i64>,
+
+    /// When it had its turn: it holds a place of its engine from then on. The Job is made after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admitted_at: Option<Time>,
 
     /// The Job of this build.
     #[serde(default, skip_serializing_if = "Option::is_none")]

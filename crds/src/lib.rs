@@ -23,8 +23,8 @@ mod variant;
 
 pub use class::Class;
 pub use container_image::{
-    BuildSettings, ContainerImage, ContainerImageSpec, ContainerImageStatus, Engine, LastFailure, ResolvedImage, Retention, TagStatus,
-    TagSummary, VariantStatus, Violation, WantedTag,
+    BuildSettings, ContainerImage, ContainerImageSpec, ContainerImageStatus, Engine, LastFailure, ResolvedImage, Retention,
+    SupersededBuilds, TagStatus, TagSummary, VariantStatus, Violation, WantedTag,
 };
 pub use image_build::{ImageBuild, ImageBuildSpec, ImageBuildStatus, JobReference, Origin, Trigger};
 pub use manifest_pin::{

@@ -9,6 +9,9 @@ pub const REBUILD_AT: &str = "mainstay.dev/rebuild-at";
 /// Any new value on a ManifestPin lifts the holds that people's rollbacks made; echoed in `status.lastHandledResumeAt`.
 pub const RESUME_AT: &str = "mainstay.dev/resume-at";
 
+/// On an ImageBuild that was cancelled because main went on: the commit that is built instead.
+pub const SUPERSEDED_BY: &str = "mainstay.dev/superseded-by";
+
 /// Full build key on a child, so that two keys which share a name are told apart.
 pub const BUILD_KEY: &str = "mainstay.dev/build-key";
 

@@ -73,6 +73,11 @@ pub struct SourceRepositorySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promote_identical: Option<PromoteIdentical>,
 
+    /// How many builds of this repository may run at once. Default: as many as the engines allow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub max_concurrent_builds: Option<i32>,
+
     /// Neither fetch nor discover while true. Builds that run go on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,

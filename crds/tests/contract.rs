@@ -84,16 +84,22 @@ fn invalid_samples_are_refused_with_the_words_they_expect() {
 }
 
 #[test]
-fn an_image_build_cannot_change() {
-    let build = |reference: &str| {
-        let yaml = format!(
-            "{{apiVersion: mainstay.dev/v1alpha1, kind: ImageBuild, metadata: {{name: x}}, spec: {{image: cv, ref: {reference}}}}}"
-        );
+fn an_image_build_cannot_change_but_for_its_end() {
+    let build = |rest: &str| {
+        let yaml =
+            format!("{{apiVersion: mainstay.dev/v1alpha1, kind: ImageBuild, metadata: {{name: x}}, spec: {{image: cv, ref: main{rest}}}}}");
         serde_saphyr::from_str::<mainstay_crds::ImageBuild>(&yaml).unwrap()
     };
-    assert!(build("main").validate_cel_update(&build("main")).is_ok());
-    let refusal = build("other").validate_cel_update(&build("main")).unwrap_err().to_string();
-    assert!(refusal.contains("cannot change"), "{refusal}");
+    assert!(build("").validate_cel_update(&build("")).is_ok());
+    assert!(build(", cancel: true").validate_cel_update(&build("")).is_ok());
+    for other in ["er", ", variant: nix"] {
+        let refusal = build(other).validate_cel_update(&build("")).unwrap_err().to_string();
+        assert!(refusal.contains("cannot change"), "{refusal}");
+    }
+    for taken_back in ["", ", cancel: false"] {
+        let refusal = build(taken_back).validate_cel_update(&build(", cancel: true")).unwrap_err().to_string();
+        assert!(refusal.contains("cannot be taken back"), "{refusal}");
+    }
 }
 
 #[test]

@@ -27,11 +27,12 @@ use crate::controllers::batch::Batch;
 use crate::controllers::context::{Context, Failures};
 use crate::controllers::secrets::Secrets;
 use crate::controllers::tags::Tags;
+use crate::controllers::turns::Turns;
 use crate::controllers::{container_image, image_build, manifest_pin, pods, source_repository};
 use crate::metrics::Metrics;
 
 /// How many objects of a kind are reconciled at once.
-const CONCURRENCY: u16 = 8;
+const CONCURRENCY: u16 = 16;
 
 /// How often caches that are being filled are looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -84,6 +85,7 @@ pub async fn run(args: Args) -> Result<(), AppError> {
     let builds = controller::<ImageBuild>(&cluster);
     let pins = controller::<ManifestPin>(&cluster);
     let (pods_store, pods_writer) = reflector::store::<Pod>();
+    let (tell_builds, builds_told) = mpsc::channel(1);
     let (set_filled, caches) = watch::channel(false);
     let ctx = Arc::new(Context {
         git: git::Store::new(args.data.join("git"), config.call_deadline),
@@ -101,6 +103,7 @@ pub async fn run(args: Args) -> Result<(), AppError> {
         registries: Mutex::new(HashMap::new()),
         tags: Tags::default(),
         batch: Batch::default(),
+        turns: Turns::new(tell_builds),
         failures: Failures::default(),
     });
 
@@ -121,7 +124,7 @@ pub async fn run(args: Args) -> Result<(), AppError> {
         .reconcile_all_on(once_filled(&caches));
     let images = run_controller(images, container_image::reconcile, ctx.clone());
     let builds = builds.owns(cluster.everywhere::<Job>(), ours.clone()).watches(cluster.everywhere::<Pod>(), ours, |pod| build_of(&pod));
-    let builds = builds.reconcile_all_on(once_filled(&caches));
+    let builds = builds.reconcile_all_on(builds_told).reconcile_all_on(once_filled(&caches));
     let builds = run_controller(builds, image_build::reconcile, ctx.clone());
     let (pins_of_images, pins_of_repositories) = (ctx.pins.clone(), ctx.pins.clone());
     let pins = pins

@@ -1,6 +1,7 @@
 //! Settings of the operator: one YAML file that the chart mounts. Unknown fields are errors, so that a typing mistake is not a default.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
@@ -131,6 +132,9 @@ pub struct EngineConfig {
     /// Further environment of the build step.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
+    /// How many builds may run at once; the others wait.
+    #[serde(default = "EngineConfig::default_max_concurrent_builds")]
+    pub max_concurrent_builds: NonZeroUsize,
 }
 
 impl Config {
@@ -143,7 +147,7 @@ impl Config {
     }
 
     fn default_batch_window() -> Duration {
-        Duration::from_millis(100)
+        Duration::from_millis(25)
     }
 
     fn default_call_deadline() -> Duration {
@@ -183,6 +187,10 @@ impl EngineConfig {
     fn default_deadline() -> Duration {
         Duration::from_secs(3600)
     }
+
+    fn default_max_concurrent_builds() -> NonZeroUsize {
+        NonZeroUsize::MIN.saturating_add(1)
+    }
 }
 
 fn readable<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
@@ -202,6 +210,7 @@ mod tests {
         let config = Config::parse(SMALLEST).unwrap();
         assert_eq!((config.interval.as_secs(), config.resync.as_secs()), (60, 600));
         assert_eq!(config.engine(Engine::Nix).unwrap().deadline.as_secs(), 3600);
+        assert_eq!(config.engine(Engine::Nix).unwrap().max_concurrent_builds.get(), 2);
         assert!(config.engine(Engine::Auto).is_none() && config.engine(Engine::Kaniko).is_none());
     }
 

@@ -36,6 +36,11 @@ struct BuildLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EngineLabels {
+    engine: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabels {
     outcome: &'static str,
 }
@@ -56,6 +61,8 @@ pub struct Metrics {
     reconciles: Family<ReconcileLabels, Counter>,
     builds: Family<BuildLabels, Counter>,
     build_seconds: Histogram,
+    builds_running: Family<EngineLabels, Gauge>,
+    builds_queued: Family<EngineLabels, Gauge>,
     pin_commits: Family<OutcomeLabels, Counter>,
     behind: Family<ObjectLabels, Gauge>,
     violations: Family<ObjectLabels, Gauge>,
@@ -81,6 +88,10 @@ impl Default for Metrics {
         registry.register("reconcile", "Reconciles by controller and result", reconciles.clone());
         registry.register("imagebuilds", "Builds that ended, by engine and reason", builds.clone());
         registry.register("imagebuild_duration_seconds", "Time from the creation of a build's Job to its end", build_seconds.clone());
+        let builds_running = Family::default();
+        let builds_queued = Family::default();
+        registry.register("imagebuilds_running", "Builds that have their turn, by engine", builds_running.clone());
+        registry.register("imagebuilds_queued", "Builds that wait for their turn, by engine", builds_queued.clone());
         let pin_commits = Family::default();
         let behind = Family::default();
         let violations = Family::default();
@@ -88,7 +99,19 @@ impl Default for Metrics {
         registry.register("manifestpin_behind", "Pins that a newer image from main waits for", behind.clone());
         registry.register("violations", "Pins and pods that name an image which is not from main or is gone", violations.clone());
         let registry = Mutex::new(registry);
-        Self { registry, calls, call_seconds, reconciles, builds, build_seconds, pin_commits, behind, violations }
+        Self {
+            registry,
+            calls,
+            call_seconds,
+            reconciles,
+            builds,
+            build_seconds,
+            builds_running,
+            builds_queued,
+            pin_commits,
+            behind,
+            violations,
+        }
     }
 }
 
@@ -110,6 +133,13 @@ impl Metrics {
         if let Some(took) = took {
             self.build_seconds.observe(took.as_secs_f64());
         }
+    }
+
+    /// How many builds of an engine run, and how many wait.
+    pub fn queue(&self, engine: &str, running: i64, waiting: i64) {
+        let labels = EngineLabels { engine: engine.to_owned() };
+        self.builds_running.get_or_create(&labels).set(running);
+        self.builds_queued.get_or_create(&labels).set(waiting);
     }
 
     /// A commit of a ManifestPin: `Landed`, `Lost` or the reason of its error.
@@ -158,6 +188,7 @@ mod tests {
         let metrics = Metrics::default();
         metrics.call("git.sync", "ok", Duration::from_millis(20));
         metrics.build("buildkit", "Pushed", Some(Duration::from_secs(10)));
+        metrics.queue("nix", 2, 5);
         metrics.reconcile("containerimage", "ok");
         metrics.pin_commit("Landed");
         metrics.pins("ops", "all", 2, 1);
@@ -170,6 +201,8 @@ mod tests {
             r#"mainstay_imagebuilds_total{engine="buildkit",reason="Pushed"} 1"#,
             r#"mainstay_reconcile_total{controller="containerimage",result="ok"} 1"#,
             "mainstay_imagebuild_duration_seconds_sum 10",
+            r#"mainstay_imagebuilds_running{engine="nix"} 2"#,
+            r#"mainstay_imagebuilds_queued{engine="nix"} 5"#,
             r#"mainstay_manifestpin_commits_total{outcome="Landed"} 1"#,
             r#"mainstay_manifestpin_behind{kind="ManifestPin",namespace="ops",name="all"} 2"#,
             r#"mainstay_violations{kind="ContainerImage",namespace="ops",name="cv"} 3"#,

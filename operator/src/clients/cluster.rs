@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{Node, Pod, Secret};
 use kube::api::{Api, DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource, ResourceExt};
-use mainstay_crds::names;
+use mainstay_crds::{ImageBuild, names};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -126,6 +126,19 @@ impl Cluster {
         let api: Api<K> = self.api(&object.namespace().unwrap_or_default());
         let params = PatchParams::apply(names::MANAGER).force();
         match self.calls.cluster("api.apply_status", api.patch_status(&object.name_any(), &params, &Patch::Apply(patch))).await {
+            Err(error) if !error.is_not_found() && !error.is_conflict() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Asks a build to end because `commit` is built instead. It is fine if it is gone.
+    ///
+    /// # Errors
+    /// Where the API server does not answer or refuses.
+    pub async fn supersede(&self, build: &ImageBuild, commit: &str) -> Result<(), CallError> {
+        let patch = json!({"metadata": {"uid": build.uid(), "annotations": {names::SUPERSEDED_BY: commit}}, "spec": {"cancel": true}});
+        let api: Api<ImageBuild> = self.api(&build.namespace().unwrap_or_default());
+        match self.calls.cluster("api.cancel", api.patch(&build.name_any(), &PatchParams::default(), &Patch::Merge(patch))).await {
             Err(error) if !error.is_not_found() && !error.is_conflict() => Err(error),
             _ => Ok(()),
         }

@@ -18,6 +18,7 @@ use super::batch::Batch;
 use super::problem::Problem;
 use super::secrets::Secrets;
 use super::tags::Tags;
+use super::turns::Turns;
 use crate::clients::call::Calls;
 use crate::clients::cluster::{Cluster, Namespaced};
 use crate::clients::git;
@@ -59,6 +60,8 @@ pub struct Context {
     pub tags: Tags,
     /// Changes that wait to become one commit.
     pub batch: Batch,
+    /// Whose turn it is to build.
+    pub turns: Turns,
     /// Reconciles in a row that failed, by object.
     pub failures: Failures,
 }

@@ -9,6 +9,7 @@
 //! - [`secrets`]: Secrets that were read a moment ago.
 //! - [`source`]: how a ContainerImage finds its SourceRepository.
 //! - [`tags`]: which tags an image has in the registry.
+//! - [`turns`]: which builds may run, and which wait.
 
 pub mod access;
 pub mod batch;
@@ -23,3 +24,4 @@ pub mod secrets;
 pub mod source;
 pub mod source_repository;
 pub mod tags;
+pub mod turns;

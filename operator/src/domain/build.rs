@@ -6,6 +6,12 @@ use sha2::{Digest, Sha256};
 /// Longest name of a Job whose pods can carry it as a label.
 const MAX_NAME: usize = 63;
 
+/// Reason of a build that was ended at somebody's wish, or because main went on.
+pub const CANCELLED: &str = "Cancelled";
+
+/// Reason of a build whose pod no node takes.
+pub const UNSCHEDULABLE: &str = "BuildPodUnschedulable";
+
 /// Everything that tells one wanted image from another. Attempts at the same key share a family.
 #[derive(Debug, Clone, Copy)]
 pub struct Key<'a> {

@@ -9,6 +9,7 @@ pub mod graph;
 pub mod message;
 pub mod name;
 pub mod pin;
+pub mod queue;
 pub mod report;
 pub mod scrub;
 pub mod selection;

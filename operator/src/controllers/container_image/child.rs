@@ -35,7 +35,13 @@ pub(super) fn build(image: &ContainerImage, key: &Key<'_>, attempt: u32, trigger
             owner_references: owner(image).map(|owner| vec![owner]),
             ..ObjectMeta::default()
         },
-        spec: ImageBuildSpec { image: image.name_any(), reference: None, commit: Some(key.commit.to_owned()), variant: Some(key.variant) },
+        spec: ImageBuildSpec {
+            image: image.name_any(),
+            reference: None,
+            commit: Some(key.commit.to_owned()),
+            variant: Some(key.variant),
+            cancel: None,
+        },
         status: None,
     }
 }

@@ -48,6 +48,7 @@ pub async fn reconcile(image: Arc<ContainerImage>, ctx: Arc<Context>) -> Result<
 }
 
 async fn run(image: &ContainerImage, ctx: &Context, status: &mut ContainerImageStatus) -> Result<(Verdict, Duration), Problem> {
+    let _look = ctx.batch.look(&image.namespace().unwrap_or_default());
     let mut seen = observe::observe(image, ctx, status).await?;
     let observed = Observed {
         image,
@@ -81,9 +82,11 @@ async fn apply(image: &ContainerImage, ctx: &Context, seen: &Seen, step: Step) -
         Step::Promote(identical, tag) => {
             let (registry, path) = access::registry(ctx, &seen.repository, &seen.resolved.image).await?;
             promote::promote(ctx, (&registry, &path), &seen.resolved.image, &identical, (&tag, &seen.touch)).await?;
+            ctx.tags.forget(&seen.resolved.image);
             let text = format!("{tag} is {} ({}), built from the same inputs", identical.tag, identical.image.digest);
             ctx.cluster.event(image, false, "ImagePromoted", "Promote", &text).await;
         }
+        Step::Supersede(build) => ctx.cluster.supersede(&build, &seen.touch).await?,
         Step::Delete(build) => ctx.cluster.delete(build.as_ref()).await?,
         Step::Create(build) => {
             let name = build.name_any();

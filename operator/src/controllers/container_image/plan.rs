@@ -7,13 +7,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use mainstay_crds::{
-    ContainerImage, Engine, ImageBuild, ImageBuildStatus, LastFailure, ResolvedImage, Trigger, Variant, VariantStatus, WantedTag, names,
+    ContainerImage, Engine, ImageBuild, ImageBuildStatus, LastFailure, ResolvedImage, SupersededBuilds, Trigger, Variant, VariantStatus,
+    WantedTag, names,
 };
 
 use super::child;
 use crate::clients::registry::Image;
 use crate::domain::backoff;
-use crate::domain::build::{Key, short};
+use crate::domain::build::{CANCELLED, Key, short};
 use crate::domain::condition::{self, State, Verdict};
 use crate::domain::tag;
 
@@ -85,6 +86,8 @@ pub(super) enum Step {
     Create(Box<ImageBuild>),
     /// Give main's tag to an image from a branch.
     Promote(Box<Identical>, String),
+    /// End this one: main went on.
+    Supersede(Arc<ImageBuild>),
     /// Remove this one: enough newer ones are kept.
     Delete(Arc<ImageBuild>),
 }
@@ -117,6 +120,7 @@ pub(super) fn plan(observed: &Observed<'_>) -> Outcome {
         steps.extend(standing.step);
         variants.push(standing.status);
     }
+    steps.extend(superseded(observed).into_iter().map(Step::Supersede));
     steps.extend(expired(observed).into_iter().map(Step::Delete));
     Outcome { steps, variants, verdict, look_again }
 }
@@ -213,6 +217,10 @@ fn missing(observed: &Observed<'_>, variant: Variant, tagged: &Tagged, mut statu
     status.last_failure =
         Some(LastFailure { build: last.name_any(), reason: reason.clone(), message: message.clone(), log_tail: state.log_tail.clone() });
     let stays = status.last_good_tag.as_deref().map_or_else(String::new, |tag| format!(" Last good image {tag} stays."));
+    if reason == CANCELLED {
+        let text = format!("{} was cancelled: {message}.{stays}", last.name_any());
+        return Standing { status, verdict: Verdict::new(State::Stuck, "BuildCancelled", text), step: None, look_again: None };
+    }
     if !transient {
         let text = format!(
             "{} failed: {message}.{stays} A new commit, a change of spec.build or the annotation {} makes a new build",
@@ -266,7 +274,12 @@ fn in_progress(mut status: VariantStatus, build: &ImageBuild) -> Standing {
     reason.clone_into(&mut status.reason);
     status.build = Some(build.name_any());
     let tag = status.tag.clone().unwrap_or_default();
-    let verdict = Verdict::new(State::Working, "Building", format!("building {tag} ({}): {detail}", build.name_any()));
+    // Its place in the line changes with every build that ends: it stands with the build alone.
+    let verdict = if build.status.as_ref().is_some_and(|status| status.queue_position.is_some()) {
+        Verdict::new(State::Working, "BuildQueued", format!("{tag} waits for its turn: kubectl get ibuild {} -o wide", build.name_any()))
+    } else {
+        Verdict::new(State::Working, "Building", format!("building {tag} ({}): {detail}", build.name_any()))
+    };
     Standing { status, verdict, step: None, look_again: None }
 }
 
@@ -361,6 +374,20 @@ fn pushed(build: &ImageBuild) -> bool {
 
 fn ended(build: &ImageBuild) -> Option<Time> {
     build.status.as_ref()?.completed_at.clone()
+}
+
+/// Builds of ours for a commit that main has left behind, as far as `spec.supersededBuilds` wants them ended.
+fn superseded(observed: &Observed<'_>) -> Vec<Arc<ImageBuild>> {
+    let policy = observed.image.spec.superseded_builds.unwrap_or_default();
+    let has_begun = |build: &ImageBuild| build.status.as_ref().is_some_and(|s| s.admitted_at.is_some() || s.job.is_some());
+    let meant = |build: &ImageBuild| match policy {
+        SupersededBuilds::CancelQueued => !has_begun(build),
+        SupersededBuilds::CancelAll => true,
+        SupersededBuilds::Finish => false,
+    };
+    let old = |build: &ImageBuild| child::family(build).is_some() && build.spec.commit.as_deref() != Some(observed.touch);
+    let open = |build: &ImageBuild| is_running(build) && build.spec.cancel != Some(true);
+    observed.builds.iter().filter(|build| old(build) && open(build) && meant(build)).cloned().collect()
 }
 
 /// Finished builds of ours beyond what is kept, per variant and outcome. What a person made is a person's to remove.

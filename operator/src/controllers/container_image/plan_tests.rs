@@ -199,3 +199,53 @@ fn a_branch_image_of_the_same_inputs_becomes_mains_without_a_build() {
         serde_saphyr::from_str("{apiVersion: a, kind: b, metadata: {name: cv, namespace: ops, uid: u}, spec: {suspend: true}}").unwrap();
     assert!(decide(&suspended, with(), &[]).steps.is_empty());
 }
+
+/// A build of ours for another commit than the touch, with this status.
+fn outdated(status: &str) -> Arc<ImageBuild> {
+    let text = "{apiVersion: a, kind: b, metadata: {name: cv-old, namespace: ops, labels: {mainstay.dev/family: f}}, \
+         spec: {image: cv, commit: 4444444444444444444444444444444444444444, variant: dockerfile}, status: STATUS}";
+    Arc::new(serde_saphyr::from_str(&text.replace("STATUS", status)).unwrap())
+}
+
+#[test]
+fn a_build_that_main_has_left_behind_is_ended_as_the_image_wants_it() {
+    let queued = outdated("{queuePosition: 3}");
+    let runs = outdated("{admittedAt: '2026-11-24T11:59:00Z'}");
+    let over = outdated("{completedAt: '2026-11-24T11:59:00Z'}");
+    let by_hand = {
+        let mut build = queued.as_ref().clone();
+        build.metadata.labels = None;
+        Arc::new(build)
+    };
+    let all = [queued.clone(), runs.clone(), over, by_hand];
+    let ended = |policy: Option<SupersededBuilds>| {
+        let mut object = image("");
+        object.spec.superseded_builds = policy;
+        let steps = decide(&object, tagged(Found::Absent), &all).steps;
+        steps.into_iter().filter_map(|step| if let Step::Supersede(build) = step { Some(build) } else { None }).collect::<Vec<_>>()
+    };
+    assert_eq!(ended(None), [queued.clone()]);
+    assert_eq!(ended(Some(SupersededBuilds::CancelAll)), [queued, runs]);
+    assert!(ended(Some(SupersededBuilds::Finish)).is_empty());
+}
+
+#[test]
+fn a_cancelled_build_is_not_made_again_and_is_no_failure_of_the_container() {
+    let object = image("");
+    let build = ended(&object, "False", CANCELLED, false, 10, &[]);
+    let outcome = decide(&object, tagged(Found::Absent), &[build]);
+    assert!(outcome.steps.is_empty());
+    assert_eq!((outcome.verdict.state, outcome.verdict.reason.as_str()), (State::Stuck, "BuildCancelled"));
+}
+
+#[test]
+fn a_build_that_waits_says_where_to_look() {
+    let object = image("");
+    let outcome = decide(&object, tagged(Found::Absent), &[]);
+    let [Step::Create(build)] = &outcome.steps[..] else { panic!() };
+    let mut build = build.as_ref().clone();
+    build.status = Some(ImageBuildStatus { queue_position: Some(3), ..ImageBuildStatus::default() });
+    let verdict = decide(&object, tagged(Found::Absent), &[Arc::new(build.clone())]).verdict;
+    assert_eq!((verdict.state, verdict.reason.as_str()), (State::Working, "BuildQueued"));
+    assert!(verdict.message.contains(&build.name_any()), "{}", verdict.message);
+}

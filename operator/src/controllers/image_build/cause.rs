@@ -3,6 +3,7 @@
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 
+use crate::domain::build::UNSCHEDULABLE;
 use crate::domain::report::Report;
 
 /// What is known of a build's Job.
@@ -66,7 +67,7 @@ fn running(pod: &Pod) -> Progress {
     let say = |reason, message: String| Progress::Running { reason, message };
     if let Some(message) = unschedulable(pod) {
         return say(
-            "BuildPodUnschedulable",
+            UNSCHEDULABLE,
             format!("no node fits the build pod: {message}. It goes on as soon as one does; see spec.build and the engine's placement"),
         );
     }

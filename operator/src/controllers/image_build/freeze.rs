@@ -1,6 +1,8 @@
 //! What is decided once for a build, before its Job exists: commit, variant, tag, engine. Then the Job follows from the status.
 
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
 use kube::{Resource, ResourceExt};
 use mainstay_crds::{ContainerImage, ImageBuild, ImageBuildStatus, Origin, SourceRepository, Trigger, Variant, names};
 
@@ -59,6 +61,8 @@ pub(super) async fn freeze(
     };
     let nodes = if variant == Variant::Dockerfile { ctx.cluster.nodes().await? } else { Vec::new() };
     let (chosen, why) = engine::choose(variant, image.spec.build.as_ref(), &ctx.config, &nodes);
+    let about = ctx.calls.outside("git.about", ctx.git.about(&key, &commit)).await?;
+    status.committed_at = Timestamp::from_second(about.time_seconds).ok().map(Time);
     status.short_commit = Some(short(&commit).to_owned());
     status.commit = Some(commit);
     status.variant = Some(variant);

@@ -26,13 +26,17 @@ use super::container_image::child;
 use super::context::{Context, now, object_key};
 use super::problem::Problem;
 use super::publish::{Change, publish};
+use super::turns::Waiting;
 use super::{access, source};
-use crate::domain::build::{self, short};
+use crate::domain::build::{self, CANCELLED, short};
 use crate::domain::condition::{State, Verdict, conditions};
 use crate::domain::{duration, scrub};
 
 /// How often a build that runs is looked at without a change of its Job or pod.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+/// How often a build that waits for its turn is looked at where no other build was seen to end.
+const IN_LINE: Duration = Duration::from_secs(10);
 
 /// How long to wait for a ContainerImage or a clone to appear.
 const SOON: Duration = Duration::from_secs(2);
@@ -53,6 +57,7 @@ pub async fn reconcile(build: Arc<ImageBuild>, ctx: Arc<Context>) -> Result<Acti
         Ok(Outcome::Running(verdict)) => report(&build, &ctx, &mut status, &verdict).await.map(|()| LOOK_AGAIN),
         Ok(Outcome::Ended(verdict)) => {
             outcome::end(&mut status, now());
+            ctx.turns.ended(build.as_ref());
             let written = report(&build, &ctx, &mut status, &verdict).await;
             if written.is_ok() {
                 told(&build, &ctx, &status, &verdict).await;
@@ -65,6 +70,12 @@ pub async fn reconcile(build: Arc<ImageBuild>, ctx: Arc<Context>) -> Result<Acti
 }
 
 async fn run(build: &ImageBuild, ctx: &Context, status: &mut ImageBuildStatus) -> Result<Outcome, Problem> {
+    if build.spec.cancel == Some(true) {
+        return cancel(build, ctx, status).await;
+    }
+    if status.queue_position.is_some() {
+        turn(build, ctx, status, ctx.turns.look(ctx, build, status))?;
+    }
     let namespace = build.namespace().unwrap_or_default();
     let reference = ObjectRef::<ContainerImage>::new(&build.spec.image).within(&namespace);
     let Some(image) = ctx.images.get(&reference) else {
@@ -142,6 +153,13 @@ async fn own_job(
                 let message = format!("engine {name} ({why}) has no image: set engines.{name}.image of the chart, or spec.build.engine");
                 return Ok(Err(Cause { reason: "EngineNotConfigured".to_owned(), message, transient: false, log_of: None }));
             };
+            if status.admitted_at.is_none() {
+                turn(build, ctx, status, ctx.turns.take(ctx, build, status))?;
+                status.admitted_at = Some(now());
+                // Written before the Job exists: whoever looks after a crash finds the place taken.
+                let verdict = Verdict::new(State::Working, "Queued", "it is its turn: the Job is being made");
+                report(build, ctx, status, &verdict).await.inspect_err(|_| ctx.turns.give_back(build))?;
+            }
             match ctx.cluster.create(&namespace, &wanted).await? {
                 Some(created) => created,
                 None => return Err(Problem::waiting("Queued", format!("Job {name} was made a moment ago"), SOON)),
@@ -164,6 +182,35 @@ async fn own_job(
         status.started_at = status.started_at.clone().or_else(|| job.meta().creation_timestamp.clone());
     }
     Ok(Ok(job))
+}
+
+/// Says that a build waits, and for what.
+fn turn(build: &ImageBuild, ctx: &Context, status: &mut ImageBuildStatus, waiting: Option<Waiting>) -> Result<(), Problem> {
+    status.queue_position = waiting.as_ref().and_then(|waiting| i64::try_from(waiting.position).ok());
+    let Some(Waiting { position, of, limit }) = waiting else { return Ok(()) };
+    let engine = status.engine.map_or("no", |engine| engine.as_str());
+    tracing::debug!(build = build.name_any(), position, "waits");
+    let text = format!("waits for its turn, {position} of {of} for engine {engine}: {limit}");
+    Err(Problem::waiting("Queued", text, IN_LINE.min(ctx.config.resync)))
+}
+
+/// Ends a build at somebody's wish. Its log is read before its pod goes with its Job.
+async fn cancel(build: &ImageBuild, ctx: &Context, status: &mut ImageBuildStatus) -> Result<Outcome, Problem> {
+    let uid = build.uid().unwrap_or_default();
+    let name = build::job_name(&build.name_any(), &uid);
+    let job: Option<Job> = ctx.cluster.get(&build.namespace().unwrap_or_default(), &name).await?;
+    if let Some(job) = job.filter(|job| job.owner_references().iter().any(|owner| owner.uid == uid)) {
+        if let Some(pod) = ctx.cluster.pod_of(&job).await? {
+            status.log_tail = Some(log_tail(ctx, &pod, "build").await).filter(|tail| !tail.is_empty());
+        }
+        ctx.cluster.delete(&job).await?;
+    }
+    status.queue_position = None;
+    let message = match build.annotations().get(names::SUPERSEDED_BY) {
+        Some(commit) => format!("main went on: commit {} is built instead", short(commit)),
+        None => format!("spec.cancel is true. Set {} on ContainerImage {} for a new build", names::REBUILD_AT, build.spec.image),
+    };
+    Ok(outcome::failed(status, &Cause { reason: CANCELLED.to_owned(), message, transient: false, log_of: None }))
 }
 
 /// How far the Job is.
@@ -222,6 +269,10 @@ async fn told(build: &ImageBuild, ctx: &Context, status: &ImageBuildStatus, verd
             let text = format!("{name} {}{took}", status.digest.as_deref().unwrap_or_default());
             let reason = if verdict.reason == "Pushed" { "ImagePushed" } else { "BuildSkipped" };
             ctx.cluster.event(image.as_ref(), false, reason, "Build", &text).await;
+        }
+        _ if verdict.reason == CANCELLED => {
+            let text = format!("{}: {}", build.name_any(), verdict.message);
+            ctx.cluster.event(image.as_ref(), false, "BuildCancelled", "Build", &text).await;
         }
         _ => {
             let text = format!("{} ({}): {}", build.name_any(), verdict.reason, verdict.message);

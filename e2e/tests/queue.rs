@@ -1,0 +1,125 @@
+//! Builds wait for their turn, whatever happens to the operator meanwhile, and can be ended.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail loudly")]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use kube::api::{ListParams, Patch, PatchParams};
+use mainstay_crds::{ContainerImage, ImageBuild, names};
+use mainstay_e2e::operator;
+use mainstay_e2e::world::{World, dockerfile};
+use serde_json::json;
+use support::{because, ended, is_ready, short, succeeded, world};
+
+/// Images that one commit touches. `MAINSTAY_QUEUE` asks for more.
+fn images() -> usize {
+    std::env::var("MAINSTAY_QUEUE").ok().and_then(|text| text.parse().ok()).unwrap_or(10)
+}
+
+/// Builds of the repository that may run at once.
+const CAP: usize = 2;
+
+/// Builds whose pod has begun and has not ended.
+async fn running(world: &World) -> Vec<String> {
+    let pods = world.api::<Pod>().list(&ListParams::default()).await.unwrap().items;
+    let alive = |pod: &Pod| !matches!(pod.status.as_ref().and_then(|s| s.phase.as_deref()), Some("Succeeded" | "Failed"));
+    pods.into_iter().filter(alive).filter_map(|pod| pod.labels().get(names::BUILD_LABEL).cloned()).collect()
+}
+
+async fn builds(world: &World) -> Vec<ImageBuild> {
+    world.api::<ImageBuild>().list(&ListParams::default()).await.unwrap().items
+}
+
+#[tokio::test]
+#[ignore = "needs the lab: make e2e"]
+async fn many_images_touched_at_once_are_built_two_by_two_and_each_once() {
+    let world = world("queue").await.unwrap();
+    let count = images();
+    let files: Vec<(String, String)> = (0..count).map(|n| (format!("containers/c{n}/Dockerfile"), dockerfile("1.0", "RUN true"))).collect();
+    let files: Vec<(&str, Option<&str>)> = files.iter().map(|(path, text)| (path.as_str(), Some(text.as_str()))).collect();
+    world.commit("main", &files).await.unwrap();
+    world.source(json!({"discovery": "Create", "maxConcurrentBuilds": CAP})).await.unwrap();
+    let (begun, mut most, mut kills, mut waited) = (Instant::now(), 0, 0, false);
+    loop {
+        let all = builds(&world).await;
+        most = most.max(running(&world).await.len());
+        waited |=
+            all.iter().any(|b| succeeded(b).1 == "Queued" && b.status.as_ref().unwrap().queue_position.is_some_and(|place| place > 1));
+        let over = all.iter().filter(|build| ended(build)).count();
+        if over == count {
+            break;
+        }
+        // At its beginning, in its middle, and near its end.
+        if kills < 3 && over > kills * count / 3 {
+            kills += 1;
+            operator::kill(&world.lab).await.unwrap();
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60 + 20 * u64::try_from(count).unwrap()), "{over} of {count} have ended");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert!(most <= CAP, "{most} ran at once");
+    assert!(waited, "nobody was seen to wait");
+    let all = builds(&world).await;
+    let of: BTreeSet<&str> = all.iter().map(|build| build.spec.image.as_str()).collect();
+    assert_eq!((all.len(), of.len()), (count, count), "one build for each image");
+    assert_eq!(world.api::<Job>().list(&ListParams::default()).await.unwrap().items.len(), count);
+    for n in 0..count {
+        world.until::<ContainerImage>(&format!("c{n}"), "is ready", is_ready).await.unwrap();
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the lab: make e2e"]
+async fn a_build_that_waits_is_cancelled_when_main_goes_on() {
+    let world = world("supersede").await.unwrap();
+    let slow = dockerfile("1.0", "RUN sleep 20");
+    world.commit("main", &[("containers/slow/Dockerfile", Some(&slow))]).await.unwrap();
+    world.source(json!({"maxConcurrentBuilds": 1})).await.unwrap();
+    world.image("slow", json!({})).await.unwrap();
+    world.until::<ContainerImage>("slow", "is building", because("Building")).await.unwrap();
+    let old = world.commit("main", &[("containers/cv/Dockerfile", Some(&dockerfile("1.0", "RUN true")))]).await.unwrap();
+    world.image("cv", json!({})).await.unwrap();
+    world.until::<ContainerImage>("cv", "waits", because("BuildQueued")).await.unwrap();
+    let new = world.commit("main", &[("containers/cv/Dockerfile", Some(&dockerfile("1.1", "RUN true")))]).await.unwrap();
+    let image: ContainerImage = world.until("cv", "is ready", is_ready).await.unwrap();
+    assert_eq!(image.status.unwrap().latest.unwrap(), format!("v1.1-{}", short(&new)));
+    let all = builds(&world).await;
+    let of_old = all.iter().find(|build| build.spec.commit.as_deref() == Some(&old)).unwrap();
+    let (status, reason, message) = succeeded(of_old);
+    assert_eq!((status.as_str(), reason.as_str()), ("False", "Cancelled"));
+    assert!(message.contains(short(&new)), "{message}");
+    assert!(of_old.status.as_ref().unwrap().job.is_none(), "it never began");
+    world.until::<ContainerImage>("slow", "is ready: what runs is finished", is_ready).await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "needs the lab: make e2e"]
+async fn a_build_that_runs_is_cancelled_by_hand() {
+    let world = world("cancel").await.unwrap();
+    let hangs = dockerfile("1.0", "RUN echo it hangs && sleep 600");
+    world.commit("main", &[("containers/cv/Dockerfile", Some(&hangs))]).await.unwrap();
+    world.source(json!({})).await.unwrap();
+    world.image("cv", json!({})).await.unwrap();
+    let image: ContainerImage = world.until("cv", "is building", because("Building")).await.unwrap();
+    let name = image.status.unwrap().variants[0].build.clone().unwrap();
+    world.until::<ImageBuild>(&name, "is at step 2", |b| succeeded(b).1 == "Building").await.unwrap();
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let patch = Patch::Merge(json!({"spec": {"cancel": true}}));
+    world.api::<ImageBuild>().patch(&name, &PatchParams::default(), &patch).await.unwrap();
+    let build: ImageBuild = world.until(&name, "has ended", ended).await.unwrap();
+    assert_eq!(succeeded(&build).1, "Cancelled");
+    assert!(build.status.unwrap().log_tail.is_some_and(|log| log.contains("it hangs")), "the log stays");
+    world.until::<ContainerImage>("cv", "says so", because("BuildCancelled")).await.unwrap();
+    for _ in 0..240 {
+        if running(&world).await.is_empty() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    panic!("the pod still runs");
+}
