@@ -17,12 +17,14 @@ const FRESH: Duration = Duration::from_secs(5);
 /// The data of a Secret by key.
 pub type SecretData = BTreeMap<String, Vec<u8>>;
 
+/// What was read, and when. It is locked while it is being read.
 type Read = Option<(Instant, Arc<SecretData>)>;
+type Slot = Arc<AsyncMutex<Read>>;
 
 /// Secrets by namespace and name.
 #[derive(Default)]
 pub struct Secrets {
-    read: Mutex<HashMap<(String, String), Arc<AsyncMutex<Read>>>>,
+    read: Mutex<HashMap<(String, String), Slot>>,
 }
 
 impl std::fmt::Debug for Secrets {

@@ -120,10 +120,10 @@ fn pinned(ctx: &Context, namespace: &Option<String>, name: &str) -> Vec<Violatio
 
 /// The variants that are to be built, with the version or why there is none.
 fn meant<'a>(image: &'a ContainerImage, container: &'a Container) -> impl Iterator<Item = (Variant, Result<String, Refusal>)> + 'a {
-    let refused = |error: &VersionError| Refusal { reason: error.reason().to_owned(), message: chain(error), transient: false };
+    let refused = |error: VersionError| Refusal { reason: error.reason().to_owned(), message: chain(&error), transient: false };
     let wanted = |variant: &Variant| image.spec.variants.as_ref().is_none_or(|all| all.contains(variant));
     let all = container.variants.iter().filter(move |(variant, _)| wanted(variant));
-    all.map(move |(variant, version)| (*variant, version.as_ref().map(String::clone).map_err(refused)))
+    all.map(move |(variant, version)| (*variant, version.clone().map_err(refused)))
 }
 
 /// Main's own tag, where its image says so itself: seven digits may be ambiguous, and a list may lack it.

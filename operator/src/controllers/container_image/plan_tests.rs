@@ -224,7 +224,7 @@ fn a_build_that_main_has_left_behind_is_ended_as_the_image_wants_it() {
         let steps = decide(&object, tagged(Found::Absent), &all).steps;
         steps.into_iter().filter_map(|step| if let Step::Supersede(build) = step { Some(build) } else { None }).collect::<Vec<_>>()
     };
-    assert_eq!(ended(None), [queued.clone()]);
+    assert_eq!(ended(None), *std::slice::from_ref(&queued));
     assert_eq!(ended(Some(SupersededBuilds::CancelAll)), [queued, runs]);
     assert!(ended(Some(SupersededBuilds::Finish)).is_empty());
 }
