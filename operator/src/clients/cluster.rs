@@ -200,8 +200,8 @@ impl Cluster {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// Tells the story of an object. An event that cannot be written is not worth failing for: the status says the same.
-    pub async fn event<K: Namespaced>(&self, object: &K, warning: bool, reason: &str, action: &str, note: &str) {
+    /// Tells the story of an object. Nobody waits for it, and one that cannot be written is not worth failing for: the status says the same.
+    pub fn event<K: Namespaced>(&self, object: &K, warning: bool, reason: &str, action: &str, note: &str) {
         let note: String = note.chars().take(1000).collect();
         let event = Event {
             type_: if warning { EventType::Warning } else { EventType::Normal },
@@ -211,8 +211,11 @@ impl Cluster {
             note: Some(note),
             secondary: None,
         };
-        if let Err(error) = self.calls.cluster("api.event", self.recorder.publish(&event, &object.object_ref(&()))).await {
-            tracing::warn!(%error, reason, "event not written");
-        }
+        let (calls, recorder, about) = (self.calls.clone(), self.recorder.clone(), object.object_ref(&()));
+        tokio::spawn(async move {
+            if let Err(error) = calls.cluster("api.event", recorder.publish(&event, &about)).await {
+                tracing::warn!(%error, reason = event.reason, "event not written");
+            }
+        });
     }
 }

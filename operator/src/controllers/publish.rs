@@ -36,7 +36,7 @@ pub async fn publish<K: Namespaced, S: Serialize + PartialEq>(ctx: &Context, obj
     let told = find(change.before, change.summary).map(|c| c.reason.as_str()) == Some(verdict.reason.as_str());
     if !told && verdict.state != State::Working {
         let warning = matches!(verdict.state, State::Retrying | State::Stuck);
-        ctx.cluster.event(object, warning, &verdict.reason, "Reconcile", &verdict.message).await;
+        ctx.cluster.event(object, warning, &verdict.reason, "Reconcile", &verdict.message);
     }
     Ok(())
 }

@@ -37,6 +37,7 @@ pub async fn reconcile(image: Arc<ContainerImage>, ctx: Arc<Context>) -> Result<
     }
     ctx.caches_filled().await;
     let key = object_key(image.as_ref());
+    let _look = ctx.batch.look(&image.namespace().unwrap_or_default());
     let mut status = image.status.clone().unwrap_or_default();
     let result = match run(&image, &ctx, &mut status).await {
         Ok((verdict, pause)) => report(&image, &ctx, &mut status, &verdict).await.map(|()| pause),
@@ -48,7 +49,6 @@ pub async fn reconcile(image: Arc<ContainerImage>, ctx: Arc<Context>) -> Result<
 }
 
 async fn run(image: &ContainerImage, ctx: &Context, status: &mut ContainerImageStatus) -> Result<(Verdict, Duration), Problem> {
-    let _look = ctx.batch.look(&image.namespace().unwrap_or_default());
     let mut seen = observe::observe(image, ctx, status).await?;
     let observed = Observed {
         image,
@@ -84,7 +84,7 @@ async fn apply(image: &ContainerImage, ctx: &Context, seen: &Seen, step: Step) -
             promote::promote(ctx, (&registry, &path), &seen.resolved.image, &identical, (&tag, &seen.touch)).await?;
             ctx.tags.forget(&seen.resolved.image);
             let text = format!("{tag} is {} ({}), built from the same inputs", identical.tag, identical.image.digest);
-            ctx.cluster.event(image, false, "ImagePromoted", "Promote", &text).await;
+            ctx.cluster.event(image, false, "ImagePromoted", "Promote", &text);
         }
         Step::Supersede(build) => ctx.cluster.supersede(&build, &seen.touch).await?,
         Step::Delete(build) => ctx.cluster.delete(build.as_ref()).await?,
@@ -94,7 +94,7 @@ async fn apply(image: &ContainerImage, ctx: &Context, seen: &Seen, step: Step) -
             if ctx.cluster.create(&namespace, build.as_ref()).await?.is_some() {
                 let commit = build.spec.commit.as_deref().map(short).unwrap_or_default();
                 let text = format!("created ImageBuild {name} for commit {commit}");
-                ctx.cluster.event(image, false, "BuildCreated", "Build", &text).await;
+                ctx.cluster.event(image, false, "BuildCreated", "Build", &text);
                 return Ok(());
             }
             // One of that name is there: ours from before a restart, or a stranger.

@@ -60,7 +60,7 @@ pub async fn reconcile(build: Arc<ImageBuild>, ctx: Arc<Context>) -> Result<Acti
             ctx.turns.ended(build.as_ref());
             let written = report(&build, &ctx, &mut status, &verdict).await;
             if written.is_ok() {
-                told(&build, &ctx, &status, &verdict).await;
+                told(&build, &ctx, &status, &verdict);
             }
             written.map(|()| LOOK_AGAIN)
         }
@@ -257,7 +257,7 @@ async fn log_tail(ctx: &Context, pod: &Pod, container: &str) -> String {
 }
 
 /// Metrics and the event on the ContainerImage, after the end is written.
-async fn told(build: &ImageBuild, ctx: &Context, status: &ImageBuildStatus, verdict: &Verdict) {
+fn told(build: &ImageBuild, ctx: &Context, status: &ImageBuildStatus, verdict: &Verdict) {
     let took = status.duration.as_deref().and_then(duration::parse);
     ctx.metrics.build(status.engine.map_or("none", |engine| engine.as_str()), &verdict.reason, took);
     let reference = ObjectRef::<ContainerImage>::new(&build.spec.image).within(&build.namespace().unwrap_or_default());
@@ -268,15 +268,15 @@ async fn told(build: &ImageBuild, ctx: &Context, status: &ImageBuildStatus, verd
             let took = status.duration.as_deref().map_or_else(String::new, |took| format!(" in {took}"));
             let text = format!("{name} {}{took}", status.digest.as_deref().unwrap_or_default());
             let reason = if verdict.reason == "Pushed" { "ImagePushed" } else { "BuildSkipped" };
-            ctx.cluster.event(image.as_ref(), false, reason, "Build", &text).await;
+            ctx.cluster.event(image.as_ref(), false, reason, "Build", &text);
         }
         _ if verdict.reason == CANCELLED => {
             let text = format!("{}: {}", build.name_any(), verdict.message);
-            ctx.cluster.event(image.as_ref(), false, "BuildCancelled", "Build", &text).await;
+            ctx.cluster.event(image.as_ref(), false, "BuildCancelled", "Build", &text);
         }
         _ => {
             let text = format!("{} ({}): {}", build.name_any(), verdict.reason, verdict.message);
-            ctx.cluster.event(image.as_ref(), true, "ImageBuildFailed", "Build", &text).await;
+            ctx.cluster.event(image.as_ref(), true, "ImageBuildFailed", "Build", &text);
         }
     }
 }

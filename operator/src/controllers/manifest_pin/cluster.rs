@@ -61,7 +61,7 @@ pub(super) async fn apply(
         }
         ctx.cluster.set_image(&namespace, &pin.path, &pin.field, &reference).await?;
         let text = format!("pinned {} of {}: {} -> {}", pin.field, pin.path, pin.tag, tag.tag);
-        ctx.cluster.event(object, false, "PinPatched", "Pin", &text).await;
+        ctx.cluster.event(object, false, "PinPatched", "Pin", &text);
         status.pinned_at = Some(now());
         pin.tag.clone_from(&tag.tag);
         pin.class = mainstay_crds::Class::Main;

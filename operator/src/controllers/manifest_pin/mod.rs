@@ -175,7 +175,7 @@ async fn commit(
             status.last_commit = Some(short(&commit).to_owned());
             status.pinned_at = Some(Time(Timestamp::from_second(when).unwrap_or_default()));
             let text = format!("pinned {}, commit {}", edit.summary(), short(&commit));
-            ctx.cluster.event(object, false, "PinCommitted", "Pin", &text).await;
+            ctx.cluster.event(object, false, "PinCommitted", "Pin", &text);
             Ok(Some(()))
         }
     }

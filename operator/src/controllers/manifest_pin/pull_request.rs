@@ -95,7 +95,7 @@ pub(super) async fn keep(
         None => {
             let opened = ctx.calls.outside("forge.open", forge.open(&title, &body, &branch, &seen.branch)).await?;
             let text = format!("opened pull request {} ({}): {}", opened.number, opened.url, edit.summary());
-            ctx.cluster.event(object, false, "PullRequestOpened", "Pin", &text).await;
+            ctx.cluster.event(object, false, "PullRequestOpened", "Pin", &text);
             opened
         }
     };

@@ -105,7 +105,7 @@ async fn finish(repository: &SourceRepository, ctx: &Context, seen: Option<Seen>
 async fn discover(repository: &SourceRepository, ctx: &Context, namespace: &str, image: &ContainerImage) -> Result<(), CallError> {
     if ctx.cluster.create(namespace, image).await?.is_some() {
         let text = format!("created ContainerImage {} for a directory on main", image.name_any());
-        ctx.cluster.event(repository, false, "ContainerDiscovered", "Discover", &text).await;
+        ctx.cluster.event(repository, false, "ContainerDiscovered", "Discover", &text);
     }
     Ok(())
 }
