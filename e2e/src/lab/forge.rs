@@ -190,6 +190,18 @@ impl Forge {
         Ok(list.as_array().into_iter().flatten().map(commit).collect())
     }
 
+    /// The commit that a branch is at: the cheapest question there is.
+    ///
+    /// # Errors
+    /// Where the forge does not answer, or has no such branch.
+    pub async fn head(&self, repo: &str, branch: &str) -> Result<String> {
+        let what = format!("look at branch {branch} of {repo}");
+        let answer = self.ask(Method::GET, &self.repo(repo, &format!("/git/refs/heads/{branch}"))).send().await.context(&what)?;
+        let list: Value = checked(answer, &what).await?.json().await.context(&what)?;
+        let sha = list.pointer("/0/object/sha").and_then(Value::as_str);
+        sha.map(str::to_owned).ok_or_else(|| Error::new(what, "there is none"))
+    }
+
     /// Makes an API token of ours, such as with the scopes `["write:repository"]`. It also serves as a password for Git.
     pub async fn create_token(&self, name: &str, scopes: &[&str]) -> Result<String> {
         let what = format!("make the token {name}");
