@@ -6,7 +6,7 @@ OPERATOR := target/$(TARGET)/release/mainstay
 # Debian packages of the build itself; the lab installs its own.
 PACKAGES := build-essential musl-tools perl pkg-config git curl ca-certificates openssh-server openssh-client socat
 
-.PHONY: help demo test unit client argocd e2e lint deny bench faults fuzz measure operator lab crds deps clean clean-lab
+.PHONY: help demo test unit client chart argocd e2e lint deny bench faults fuzz measure operator lab crds deps clean clean-lab
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,7 +14,7 @@ help: ## Show this
 demo: operator lab ## From a bare machine to a commit that became an image, live; the lab stays up
 	cargo run --quiet --package mainstay-e2e --bin demo
 
-test: deps lint unit client argocd e2e ## Everything: lint, unit, client and Argo CD tests, stories in the lab
+test: deps lint unit client chart argocd e2e ## Everything: lint, unit, client, chart and Argo CD tests, stories in the lab
 	@echo "==> make test: all passed"
 
 unit: deps ## Unit and property tests: seconds
@@ -23,6 +23,9 @@ unit: deps ## Unit and property tests: seconds
 
 client: deps ## Clients against a real Git server and a real registry on this machine
 	MAINSTAY_TEST_REGISTRY="$$(cargo lab program registry registry)" cargo test --package mainstay --test '*'
+
+chart: deps ## Lint the chart and render it with every option, and with mistakes
+	charts/mainstay/tests/run.sh "$$(cargo lab program helm helm)" "$$(cargo lab program kustomize kustomize)"
 
 argocd: deps ## Health checks and actions under the real Argo CD program, without a cluster
 	ARGOCD="$$(cargo lab program argocd argocd)" KUSTOMIZE="$$(cargo lab program kustomize kustomize)" argocd/test.sh

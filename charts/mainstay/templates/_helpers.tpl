@@ -15,15 +15,24 @@ app.kubernetes.io/name: mainstay
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
-{{- define "mainstay.labels" -}}
-{{ include "mainstay.selector" . }}
+{{/* What every object carries, without what selects the operator's pod. */}}
+{{- define "mainstay.origin" -}}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "mainstay.labels" -}}
+{{ include "mainstay.selector" . }}
+{{ include "mainstay.origin" . }}
 {{- end -}}
 
 {{- define "mainstay.image" -}}
 {{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) -}}
+{{- with .Values.image.digest }}@{{ . }}{{ end -}}
 {{- end -}}
 
 {{/* The operator's configuration file; engines without an image are left out. */}}
@@ -54,4 +63,22 @@ engines:
 plainHTTPRegistries: {{- toYaml .Values.plainHTTPRegistries | nindent 2 }}
 buildEnvironment: {{- toYaml .Values.buildEnvironment | nindent 2 }}
 imagePullSecrets: {{- toYaml .Values.imagePullSecrets | nindent 2 }}
+{{- end -}}
+
+{{/*
+Egress to everywhere but the addresses where clouds tell a node's secrets, and those in `deny`. DNS passes: clouds and node caches answer it
+at such addresses.
+*/}}
+{{- define "mainstay.egress" -}}
+{{- $v4 := list "169.254.0.0/16" "168.63.129.16/32" "100.100.100.200/32" }}
+{{- $v6 := list "fe80::/10" "fd00:ec2::/32" "fd00:c1::/32" "fd20:ce::/32" }}
+{{- range .deny }}
+{{- if contains ":" . }}{{ $v6 = append $v6 . }}{{ else }}{{ $v4 = append $v4 . }}{{ end }}
+{{- end -}}
+- ports:
+    - {protocol: UDP, port: 53}
+    - {protocol: TCP, port: 53}
+- to:
+    - ipBlock: {cidr: 0.0.0.0/0, except: {{ toJson $v4 }}}
+    - ipBlock: {cidr: "::/0", except: {{ toJson $v6 }}}
 {{- end -}}
