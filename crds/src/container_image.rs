@@ -337,6 +337,9 @@ pub struct TagStatus {
     pub class: Class,
     /// Why it has that class.
     pub reason: String,
+    /// What it names, `sha256:…`, where it was looked at. Nothing is asked of the registry for this alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
 }
 
 /// Something that names an image which is not from main, or is not in the registry.

@@ -4,6 +4,7 @@
 //! - [`ContainerImage`] (`cimg`): one container directory of it; `spec: {}` is a full object.
 //! - [`ImageBuild`] (`ibuild`): one build of one variant at one commit.
 //! - [`ManifestPin`] (`mpin`): which manifests to keep pinned to the newest images from main.
+//! - [`AllowedImages`]: what the admission policy reads; the operator alone writes it.
 //! - [`names`]: annotations and labels that are part of the API.
 //!
 //! No client and no async here. Defaults are never written to a spec: what was decided stands in `status.resolved`.
@@ -12,6 +13,7 @@
 #![allow(unreachable_pub, reason = "kube derives public types in private modules; the crate re-exports them")]
 #![allow(clippy::duplicated_attributes, reason = "printer columns repeat their keys")]
 
+mod allowed_images;
 mod class;
 mod container_image;
 mod image_build;
@@ -21,6 +23,7 @@ mod reference;
 mod source_repository;
 mod variant;
 
+pub use allowed_images::{AllowedImages, AllowedImagesSpec};
 pub use class::Class;
 pub use container_image::{
     BuildSettings, ContainerImage, ContainerImageSpec, ContainerImageStatus, Engine, LastFailure, ResolvedImage, Retention,
@@ -43,7 +46,7 @@ use kube::CustomResourceExt;
 
 /// Every CustomResourceDefinition of ours, in the order in which a newcomer meets them.
 pub fn definitions() -> Vec<CustomResourceDefinition> {
-    vec![SourceRepository::crd(), ContainerImage::crd(), ImageBuild::crd(), ManifestPin::crd()]
+    vec![SourceRepository::crd(), ContainerImage::crd(), ImageBuild::crd(), ManifestPin::crd(), AllowedImages::crd()]
 }
 
 /// File name and YAML of every definition, as they stand in `crds/generated`.

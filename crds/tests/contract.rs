@@ -119,7 +119,8 @@ fn the_commit_of_a_build_is_frozen() {
 
 #[test]
 fn every_kind_has_what_kubectl_users_expect() {
-    for crd in definitions() {
+    // People do not write AllowedImages.
+    for crd in definitions().into_iter().filter(|crd| crd.spec.names.kind != "AllowedImages") {
         let names = &crd.spec.names;
         assert_eq!(names.categories.as_deref(), Some(&["mainstay".to_owned()][..]), "{}", names.kind);
         assert_eq!(names.short_names.as_ref().map(Vec::len), Some(1), "{}", names.kind);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{ListParams, LogParams, Patch, PatchParams};
 use mainstay_crds::{ContainerImage, ImageBuild, names};
 use mainstay_e2e::operator;
 use mainstay_e2e::world::{World, dockerfile};
@@ -107,8 +107,16 @@ async fn a_build_that_runs_is_cancelled_by_hand() {
     world.image("cv", json!({})).await.unwrap();
     let image: ContainerImage = world.until("cv", "is building", because("Building")).await.unwrap();
     let name = image.status.unwrap().variants[0].build.clone().unwrap();
-    world.until::<ImageBuild>(&name, "is at step 2", |b| succeeded(b).1 == "Building").await.unwrap();
-    tokio::time::sleep(Duration::from_secs(6)).await;
+    let at_step_2 = |b: &ImageBuild| succeeded(b).1 == "Building" && b.status.as_ref().unwrap().pod.is_some();
+    let build: ImageBuild = world.until(&name, "is at step 2", at_step_2).await.unwrap();
+    let (pod, of_step) = (build.status.unwrap().pod.unwrap(), LogParams { container: Some("build".to_owned()), ..LogParams::default() });
+    for _ in 0..240 {
+        // No log before the step has begun.
+        if world.api::<Pod>().logs(&pod, &of_step).await.is_ok_and(|log| log.contains("it hangs")) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
     let patch = Patch::Merge(json!({"spec": {"cancel": true}}));
     world.api::<ImageBuild>().patch(&name, &PatchParams::default(), &patch).await.unwrap();
     let build: ImageBuild = world.until(&name, "has ended", ended).await.unwrap();

@@ -16,7 +16,7 @@ use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, ResourceExt};
 use mainstay_crds::{Class, ContainerImage, ImageBuild, ManifestPin, SourceRepository, names};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::admin::Admin;
 use crate::clients::call::Calls;
@@ -24,11 +24,12 @@ use crate::clients::cluster::{Cluster, Namespaced};
 use crate::clients::git;
 use crate::config::{Config, ConfigError};
 use crate::controllers::batch::Batch;
-use crate::controllers::context::{Context, Failures};
+use crate::controllers::context::{Context, Failures, Lags};
+use crate::controllers::lag::Lag;
 use crate::controllers::secrets::Secrets;
 use crate::controllers::tags::Tags;
 use crate::controllers::turns::Turns;
-use crate::controllers::{container_image, image_build, manifest_pin, pods, source_repository};
+use crate::controllers::{allowed_images, container_image, image_build, manifest_pin, pods, source_repository};
 use crate::metrics::Metrics;
 
 /// How many objects of a kind are reconciled at once.
@@ -99,6 +100,12 @@ pub async fn run(args: Args) -> Result<(), AppError> {
         pins: pins.store(),
         pods: pods_store,
         filled: caches.clone(),
+        lags: Lags {
+            repositories: Lag::of(repositories.store()),
+            images: Lag::of(images.store()),
+            builds: Lag::of(builds.store()),
+            pins: Lag::of(pins.store()),
+        },
         secrets: Secrets::default(),
         registries: Mutex::new(HashMap::new()),
         tags: Tags::default(),
@@ -108,37 +115,51 @@ pub async fn run(args: Args) -> Result<(), AppError> {
     });
 
     let ours = watcher::Config::default().labels(&format!("{}={}", names::MANAGED_BY, names::MANAGER));
-    let (image_store, images_of_pins, context) = (ctx.images.clone(), ctx.images.clone(), ctx.clone());
+    let any = watcher::Config::default;
     let (tell_images, images_told) = mpsc::channel(1);
     let (tell_pins, pins_told) = mpsc::channel(1);
+    let image_changed = Arc::new(Notify::new());
     let repositories = repositories.reconcile_all_on(once_filled(&caches));
     let repositories = run_controller(repositories, source_repository::reconcile, ctx.clone());
+    let (of_build, of_repository, of_pin) = (ctx.clone(), ctx.clone(), ctx.clone());
     let images = images
-        .owns(cluster.everywhere::<ImageBuild>(), watcher::Config::default())
-        // A new head of main concerns every image of its namespace.
-        .watches(cluster.everywhere::<SourceRepository>(), watcher::Config::default(), move |repository| {
-            all_in(&image_store, repository.namespace())
+        .watches(cluster.everywhere::<ImageBuild>(), any(), move |build| {
+            of_build.lags.builds.saw(&build);
+            Some(ObjectRef::new(&build.spec.image).within(&build.namespace()?))
         })
-        .watches(cluster.everywhere::<ManifestPin>(), watcher::Config::default(), move |pin| violating(&images_of_pins, &pin))
+        // A new head of main concerns every image of its namespace.
+        .watches(cluster.everywhere::<SourceRepository>(), any(), move |repository| {
+            of_repository.lags.repositories.saw(&repository);
+            all_in(&of_repository.images, repository.namespace())
+        })
+        .watches(cluster.everywhere::<ManifestPin>(), any(), move |pin| {
+            of_pin.lags.pins.saw(&pin);
+            violating(&of_pin.images, &pin)
+        })
         .reconcile_all_on(settled(images_told))
         .reconcile_all_on(once_filled(&caches));
     let images = run_controller(images, container_image::reconcile, ctx.clone());
     let builds = builds.owns(cluster.everywhere::<Job>(), ours.clone()).watches(cluster.everywhere::<Pod>(), ours, |pod| build_of(&pod));
     let builds = builds.reconcile_all_on(builds_told).reconcile_all_on(once_filled(&caches));
     let builds = run_controller(builds, image_build::reconcile, ctx.clone());
-    let (pins_of_images, pins_of_repositories) = (ctx.pins.clone(), ctx.pins.clone());
+    let (of_image, of_repository, changed) = (ctx.clone(), ctx.clone(), image_changed.clone());
     let pins = pins
-        .watches(cluster.everywhere::<ContainerImage>(), watcher::Config::default(), move |image| {
-            context.batch.saw(&image);
-            all_in(&pins_of_images, image.namespace())
+        .watches(cluster.everywhere::<ContainerImage>(), any(), move |image| {
+            of_image.lags.images.saw(&image);
+            of_image.batch.saw(&image);
+            changed.notify_one();
+            all_in(&of_image.pins, image.namespace())
         })
-        .watches(cluster.everywhere::<SourceRepository>(), watcher::Config::default(), move |repository| {
-            all_in(&pins_of_repositories, repository.namespace())
+        .watches(cluster.everywhere::<SourceRepository>(), any(), move |repository| {
+            of_repository.lags.repositories.saw(&repository);
+            all_in(&of_repository.pins, repository.namespace())
         })
         .reconcile_all_on(settled(pins_told))
         .reconcile_all_on(once_filled(&caches));
     let pins = run_controller(pins, manifest_pin::reconcile, ctx.clone());
     let pods = watch_pods(&cluster, pods_writer, ctx.clone(), tell_images, tell_pins);
+
+    let allowed = allowed_images::keep(ctx.clone(), image_changed);
 
     let serve = admin.clone().serve(args.admin_address);
     let filled = async {
@@ -150,6 +171,7 @@ pub async fn run(args: Args) -> Result<(), AppError> {
     tokio::select! {
         served = serve => served?,
         () = pods => {}
+        () = allowed => {}
         ((), (), (), (), ()) = async { futures::join!(repositories, images, builds, pins, filled) } => {}
     }
     Ok(())

@@ -62,9 +62,24 @@ pub struct Config {
     /// Environment of every build step, such as proxies. No secrets: Jobs can be read by many.
     #[serde(default)]
     pub build_environment: BTreeMap<String, String>,
+    /// The list of images that the chart's admission policy reads; none without.
+    #[serde(default)]
+    pub allowed_images: Option<AllowedImagesConfig>,
     /// Secrets of the build's namespace for pulling the images of the steps and engines.
     #[serde(default)]
     pub image_pull_secrets: Vec<String>,
+}
+
+/// The object that the admission policy reads.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AllowedImagesConfig {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Namespaces whose ContainerImages count: whoever may write a SourceRepository there says what main is.
+    pub from: Vec<String>,
 }
 
 /// Our own steps in a build pod.

@@ -60,6 +60,12 @@ engines:
   {{ $name }}: {{- toYaml $engine | nindent 4 }}
   {{- end }}
   {{- end }}
+{{- if has .Values.admission.mode (list "warn" "deny") }}
+allowedImages:
+  namespace: {{ .Release.Namespace }}
+  name: {{ include "mainstay.name" . }}-images
+  from: {{- toYaml .Values.buildNamespaces | nindent 4 }}
+{{- end }}
 plainHTTPRegistries: {{- toYaml .Values.plainHTTPRegistries | nindent 2 }}
 buildEnvironment: {{- toYaml .Values.buildEnvironment | nindent 2 }}
 imagePullSecrets: {{- toYaml .Values.imagePullSecrets | nindent 2 }}

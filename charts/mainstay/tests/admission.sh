@@ -19,13 +19,13 @@ made=
 clean() {
   "$kubectl" delete validatingadmissionpolicybinding,validatingadmissionpolicy "$parameter" --ignore-not-found > /dev/null
   "$kubectl" delete namespace "$space" "$system" --ignore-not-found --wait > /dev/null
-  if [ -n "$made" ]; then "$kubectl" delete -f "$chart/definitions" > /dev/null; fi
+  if [ -n "$made" ]; then "$kubectl" delete -f "$chart/generated/allowedimages.yaml" > /dev/null; fi
 }
 
 # policy <mode> <onlyOurs>
 policy() {
   "$helm" template admission-try "$chart" --namespace "$system" --show-only templates/admission.yaml \
-    --set "admission.mode=$1,admission.onlyOurs=$2,admission.prefixes={$ours}" \
+    --set "buildNamespaces={builds},admission.mode=$1,admission.onlyOurs=$2,admission.prefixes={$ours}" \
     --set "admission.namespaceSelector.matchLabels.kubernetes\.io/metadata\.name=$space" 2> /dev/null |
     "$kubectl" apply -f - > /dev/null
 }
@@ -126,11 +126,11 @@ pace() {
 work=$(mktemp -d)
 trap 'clean; rm -rf "$work"' EXIT
 clean
-if ! "$kubectl" get -f "$chart/definitions" > /dev/null 2>&1; then
+if ! "$kubectl" get -f "$chart/generated/allowedimages.yaml" > /dev/null 2>&1; then
   made=yes
-  "$kubectl" create -f "$chart/definitions" > /dev/null
+  "$kubectl" create -f "$chart/generated/allowedimages.yaml" > /dev/null
 fi
-"$kubectl" wait --for=condition=Established --timeout=30s -f "$chart/definitions" > /dev/null
+"$kubectl" wait --for=condition=Established --timeout=30s -f "$chart/generated/allowedimages.yaml" > /dev/null
 "$kubectl" create namespace "$space" > /dev/null
 "$kubectl" create namespace "$system" > /dev/null
 main=$ours/cv:v1.0.7-0000007

@@ -131,6 +131,16 @@ impl Cluster {
         }
     }
 
+    /// Makes an object what it is here, by server-side apply.
+    ///
+    /// # Errors
+    /// Where the API server does not answer or refuses.
+    pub async fn apply<K: Namespaced>(&self, object: &K) -> Result<(), CallError> {
+        let api: Api<K> = self.api(&object.namespace().unwrap_or_default());
+        let params = PatchParams::apply(names::MANAGER).force();
+        self.calls.cluster("api.apply", api.patch(&object.name_any(), &params, &Patch::Apply(object))).await.map(drop)
+    }
+
     /// Asks a build to end because `commit` is built instead. It is fine if it is gone.
     ///
     /// # Errors

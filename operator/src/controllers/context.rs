@@ -15,6 +15,7 @@ use mainstay_crds::{ContainerImage, ImageBuild, ManifestPin, SourceRepository};
 use tokio::sync::watch;
 
 use super::batch::Batch;
+use super::lag::Lag;
 use super::problem::Problem;
 use super::secrets::Secrets;
 use super::tags::Tags;
@@ -52,6 +53,8 @@ pub struct Context {
     pub pods: Store<Pod>,
     /// Secrets that were read a moment ago.
     pub secrets: Secrets,
+    /// What the caches have yet to see.
+    pub lags: Lags,
     /// Registry clients by a hash of their settings and credential: one client per credential.
     pub registries: Mutex<HashMap<String, Registry>>,
     /// Whether all of these have their first content.
@@ -64,6 +67,19 @@ pub struct Context {
     pub turns: Turns,
     /// Reconciles in a row that failed, by object.
     pub failures: Failures,
+}
+
+/// The lags of the caches that others than their own controller look into.
+#[derive(Debug)]
+pub struct Lags {
+    /// Of the SourceRepositories.
+    pub repositories: Lag<SourceRepository>,
+    /// Of the ContainerImages.
+    pub images: Lag<ContainerImage>,
+    /// Of the ImageBuilds.
+    pub builds: Lag<ImageBuild>,
+    /// Of the ManifestPins.
+    pub pins: Lag<ManifestPin>,
 }
 
 impl fmt::Debug for Context {
@@ -116,10 +132,12 @@ impl Failures {
 }
 
 impl Context {
-    /// Waits until every cache has its first content: before it, what is missing may only not have been read.
+    /// Waits until every cache has its first content (before it, what is missing may only not have been read), and what woke us.
     pub async fn caches_filled(&self) {
         // It fails where the program ends, and then nothing matters.
         let _ = self.filled.clone().wait_for(|filled| *filled).await;
+        let Lags { repositories, images, builds, pins } = &self.lags;
+        futures::join!(repositories.over(), images.over(), builds.over(), pins.over());
     }
 
     /// Counts how a reconcile ended and says when the next one is.

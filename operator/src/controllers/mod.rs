@@ -1,7 +1,9 @@
 //! One folder per kind: observe -> validate -> plan -> apply -> status. Kinds do not import each other: they meet in spec and status.
 //!
+//! - [`allowed_images`]: the list that the admission policy reads.
 //! - [`batch`]: waiting a moment, so that many changes become one commit.
 //! - [`context`]: what every reconcile is given.
+//! - [`lag`]: caches that have not yet seen what woke us.
 //! - [`access`]: from a SourceRepository and its Secrets to a Git remote and a registry client.
 //! - [`pods`]: which of our images run, and whether they may.
 //! - [`problem`]: what keeps an object from its goal, in the words of its condition.
@@ -12,10 +14,12 @@
 //! - [`turns`]: which builds may run, and which wait.
 
 pub mod access;
+pub mod allowed_images;
 pub mod batch;
 pub mod container_image;
 pub mod context;
 pub mod image_build;
+pub mod lag;
 pub mod manifest_pin;
 pub mod pods;
 pub mod problem;

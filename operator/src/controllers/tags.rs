@@ -60,6 +60,12 @@ impl Tags {
 }
 
 impl Listed {
+    /// The digest of a tag, where it was looked at.
+    pub fn digest(&self, tag: &str) -> Option<String> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get(tag)?.as_ref().map(|image| image.digest.clone())
+    }
+
     /// The image that a tag names; `None` where there is none. It is asked for once for each list: what makes a tag makes a new list too.
     ///
     /// # Errors

@@ -55,7 +55,9 @@ pub fn summary(classified: &[ClassifiedTag<'_>], tags: usize) -> TagSummary {
         branch: count(Class::Branch),
         unknown: count(Class::Unknown),
         foreign: i64::try_from(tags.saturating_sub(classified.len())).unwrap_or(i64::MAX),
-        newest: newest.map(|one| TagStatus { tag: one.tag.to_owned(), class: one.class, reason: one.reason.to_owned() }).collect(),
+        newest: newest
+            .map(|one| TagStatus { tag: one.tag.to_owned(), class: one.class, reason: one.reason.to_owned(), digest: None })
+            .collect(),
     }
 }
 

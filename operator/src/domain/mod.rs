@@ -1,5 +1,6 @@
 //! Words of our trade, pure: no client, clock or async here.
 
+pub mod allowed;
 pub mod backoff;
 pub mod build;
 pub mod class;

@@ -92,13 +92,23 @@ pub(super) async fn observe(image: &ContainerImage, ctx: &Context, status: &mut 
                 };
                 variants.push(Wanted { variant, version, wanted, identical });
             }
-            tags = Some(class::summary(&classified, listed.tags.len()));
+            let mut summary = class::summary(&classified, listed.tags.len());
+            digests(&mut summary, listed, status.tags.as_ref());
+            tags = Some(summary);
         }
     }
     let listed = listed.as_ref().ok().map(|listed| listed.tags.as_slice());
     let mut violations = pods::violations(ctx, &resolved.image, &graph, listed);
     violations.extend(pinned(ctx, &namespace, &name));
     Ok(Seen { repository, resolved, touch, variants, builds, tags, violations })
+}
+
+/// Adds the digests that are known: of what was looked at now, and of what was once wanted. A tag is given once, so that both are for good.
+fn digests(summary: &mut TagSummary, listed: &Listed, before: Option<&TagSummary>) {
+    let known = |tag: &str| before?.newest.iter().find(|one| one.tag == tag)?.digest.clone();
+    for one in &mut summary.newest {
+        one.digest = listed.digest(&one.tag).or_else(|| known(&one.tag));
+    }
 }
 
 /// What the ManifestPins of the namespace say of pins that name another image than one from main.

@@ -171,12 +171,12 @@ daemon=$!
 tries=0
 until buildctl debug workers > /dev/null 2>&1; do
   tries=$((tries + 1))
-  if [ "$tries" -gt 60 ] || ! kill -0 "$daemon" 2> /dev/null; then
+  if [ "$tries" -gt 300 ] || ! kill -0 "$daemon" 2> /dev/null; then
     tail -n 20 /run/buildkit/log >&2
     echo 'buildkitd did not start' >&2
     exit 1
   fi
-  sleep 0.5
+  sleep 0.1
 done
 status=0
 buildctl build --progress=plain --frontend dockerfile.v0 --local context="$CONTEXT" --local dockerfile="$CONTEXT" \
