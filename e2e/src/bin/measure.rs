@@ -22,6 +22,9 @@ const IMAGES: usize = 20;
 /// Commits whose way to a Job is measured.
 const COMMITS: usize = 5;
 
+/// Builds of ten seconds. The API server writes whole seconds: several even that out.
+const LONG_BUILDS: usize = 5;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     match measure().await {
@@ -71,14 +74,23 @@ async fn measure() -> Result<()> {
     }
     lines.push(format!("push to Job created, slowest of {COMMITS}: {slowest:.1} s"));
 
-    say("==> one build of ten seconds");
-    world.commit("main", &[("containers/ten/Dockerfile", Some(&dockerfile("1.0", "RUN sleep 10")))]).await?;
-    let image = world.until::<ContainerImage>("ten", "is ready", ready).await?;
-    let name = image.status.and_then(|s| s.variants.first().and_then(|v| v.build.clone())).unwrap_or_default();
-    let build: ImageBuild =
-        world.until(&name, "has ended", |b: &ImageBuild| b.status.as_ref().is_some_and(|s| s.completed_at.is_some())).await?;
-    let (all, step) = times(&world, &build).await?;
-    lines.push(format!("a build step of {step:.0} s in a Job of {all:.0} s: {:.0} % over the bare builder", (all / step - 1.0) * 100.0));
+    say(&format!("==> {LONG_BUILDS} builds of ten seconds, one after another"));
+    let (mut all, mut step) = (0.0, 0.0);
+    for n in 0..LONG_BUILDS {
+        let version = format!("1.{n}");
+        world.commit("main", &[("containers/ten/Dockerfile", Some(&dockerfile(&version, "RUN sleep 10")))]).await?;
+        let of_this = |image: &ContainerImage| {
+            ready(image) && image.status.as_ref().is_some_and(|s| s.variants.iter().any(|v| v.version.as_deref() == Some(&version)))
+        };
+        let image = world.until::<ContainerImage>("ten", "is ready", of_this).await?;
+        let name = image.status.and_then(|s| s.variants.first().and_then(|v| v.build.clone())).unwrap_or_default();
+        let ended = |b: &ImageBuild| b.status.as_ref().is_some_and(|s| s.completed_at.is_some());
+        let build: ImageBuild = world.until(&name, "has ended", ended).await?;
+        let (one, its_step) = times(&world, &build).await?;
+        (all, step) = (all + one, step + its_step);
+    }
+    let over = (all / step - 1.0) * 100.0;
+    lines.push(format!("{LONG_BUILDS} builds: build steps of {step:.0} s in Jobs of {all:.0} s, {over:.0} % over the bare builder"));
     let mut out = std::io::stdout().lock();
     for line in lines {
         writeln!(out, "{line}").context("print the figures")?;
