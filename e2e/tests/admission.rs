@@ -36,6 +36,7 @@ async fn lets_in(world: &World, image: &str) -> Result<(), String> {
 async fn the_operator_keeps_the_list_of_what_is_from_main() {
     let world = world("allowed").await.unwrap();
     let commit = world.commit("main", &[("containers/cv/Dockerfile", Some(&dockerfile("1.0", "RUN true")))]).await.unwrap();
+    world.lab.forge().create_branch(&world.name, "feature", "main").await.unwrap();
     let orphan = world.commit("feature", &[("containers/cv/Dockerfile", Some(&dockerfile("1.1", "RUN true")))]).await.unwrap();
     let (tag, digest) = world.publish("cv", "1.0", &commit).await.unwrap();
     let (of_branch, of_branch_digest) = world.publish("cv", "1.1", &orphan).await.unwrap();

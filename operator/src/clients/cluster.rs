@@ -112,11 +112,11 @@ impl Cluster {
         }
     }
 
-    /// Replaces our part of the status by server-side apply. It is fine if the object is gone.
+    /// Replaces our part of the status by server-side apply, and gives the object as it is then; `None` where it is gone.
     ///
     /// # Errors
     /// Where the API server does not answer or refuses.
-    pub async fn apply_status<K: Namespaced>(&self, object: &K, status: &impl Serialize) -> Result<(), CallError> {
+    pub async fn apply_status<K: Namespaced>(&self, object: &K, status: &impl Serialize) -> Result<Option<K>, CallError> {
         // The UID makes sure that a status never lands on a later object of the same name.
         let patch = json!({
             "apiVersion": K::api_version(&()), "kind": K::kind(&()),
@@ -126,8 +126,9 @@ impl Cluster {
         let api: Api<K> = self.api(&object.namespace().unwrap_or_default());
         let params = PatchParams::apply(names::MANAGER).force();
         match self.calls.cluster("api.apply_status", api.patch_status(&object.name_any(), &params, &Patch::Apply(patch))).await {
-            Err(error) if !error.is_not_found() && !error.is_conflict() => Err(error),
-            _ => Ok(()),
+            Ok(written) => Ok(Some(written)),
+            Err(error) if error.is_not_found() || error.is_conflict() => Ok(None),
+            Err(error) => Err(error),
         }
     }
 

@@ -82,6 +82,36 @@ pub struct Lags {
     pub pins: Lag<ManifestPin>,
 }
 
+/// A kind of ours, of which there is a cache.
+pub trait Cached: Namespaced + 'static {
+    /// What that cache has yet to see.
+    fn lag(lags: &Lags) -> &Lag<Self>;
+}
+
+impl Cached for SourceRepository {
+    fn lag(lags: &Lags) -> &Lag<Self> {
+        &lags.repositories
+    }
+}
+
+impl Cached for ContainerImage {
+    fn lag(lags: &Lags) -> &Lag<Self> {
+        &lags.images
+    }
+}
+
+impl Cached for ImageBuild {
+    fn lag(lags: &Lags) -> &Lag<Self> {
+        &lags.builds
+    }
+}
+
+impl Cached for ManifestPin {
+    fn lag(lags: &Lags) -> &Lag<Self> {
+        &lags.pins
+    }
+}
+
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Context")
@@ -138,6 +168,12 @@ impl Context {
         let _ = self.filled.clone().wait_for(|filled| *filled).await;
         let Lags { repositories, images, builds, pins } = &self.lags;
         futures::join!(repositories.over(), images.over(), builds.over(), pins.over());
+    }
+
+    /// Waits for the caches, and gives an object as its cache has it then: with the status that we wrote last. One that is gone stays as it was.
+    pub async fn newest<K: Cached>(&self, object: Arc<K>) -> Arc<K> {
+        self.caches_filled().await;
+        K::lag(&self.lags).newest(object.as_ref()).unwrap_or(object)
     }
 
     /// Counts how a reconcile ended and says when the next one is.

@@ -1,10 +1,11 @@
 //! Caches that have not yet seen what woke us.
 //!
 //! Each controller keeps the cache of its own kind and is woken by a watch of its own on others: of two watches on one kind either may be first.
-//! A reconcile that looks into a cache which is behind would decide from the past, and nothing would wake it again.
+//! A reconcile that looks into a cache which is behind would decide from the past, and nothing would wake it again. The same holds for a status
+//! that we wrote and do not see yet: what was written would be written over.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use kube::ResourceExt;
@@ -51,6 +52,11 @@ impl<K: Namespaced + 'static> Lag<K> {
             tokio::time::sleep(LOOK_AGAIN).await;
             awaited.retain(|reference, (version, since)| missing(reference, *version, *since));
         }
+    }
+
+    /// An object as the cache has it; `None` where it is gone.
+    pub fn newest(&self, object: &K) -> Option<Arc<K>> {
+        self.cache.get(&ObjectRef::from_obj(object))
     }
 
     fn has(&self, reference: &ObjectRef<K>, wanted: u64) -> bool {

@@ -3,9 +3,8 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde::Serialize;
 
-use super::context::Context;
+use super::context::{Cached, Context};
 use crate::clients::call::CallError;
-use crate::clients::cluster::Namespaced;
 use crate::domain::condition::{State, Verdict, find};
 
 /// What to write.
@@ -26,11 +25,14 @@ pub struct Change<'a, S> {
 ///
 /// # Errors
 /// Where the status cannot be written.
-pub async fn publish<K: Namespaced, S: Serialize + PartialEq>(ctx: &Context, object: &K, change: Change<'_, S>) -> Result<(), CallError> {
+pub async fn publish<K: Cached, S: Serialize + PartialEq>(ctx: &Context, object: &K, change: Change<'_, S>) -> Result<(), CallError> {
     if change.old == Some(change.new) {
         return Ok(());
     }
-    ctx.cluster.apply_status(object, change.new).await?;
+    if let Some(written) = ctx.cluster.apply_status(object, change.new).await? {
+        // The next look begins from it, not from what the cache had before.
+        K::lag(&ctx.lags).saw(&written);
+    }
     let verdict = change.verdict;
     // Work under way is in the status; what comes of it is an event.
     let told = find(change.before, change.summary).map(|c| c.reason.as_str()) == Some(verdict.reason.as_str());

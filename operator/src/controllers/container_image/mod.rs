@@ -35,7 +35,7 @@ pub async fn reconcile(image: Arc<ContainerImage>, ctx: Arc<Context>) -> Result<
         ctx.metrics.forget("ContainerImage", &image.namespace().unwrap_or_default(), &image.name_any());
         return Ok(Action::await_change());
     }
-    ctx.caches_filled().await;
+    let image = ctx.newest(image).await;
     let key = object_key(image.as_ref());
     let _look = ctx.batch.look(&image.namespace().unwrap_or_default());
     let mut status = image.status.clone().unwrap_or_default();

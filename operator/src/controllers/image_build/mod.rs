@@ -46,6 +46,7 @@ const SOON: Duration = Duration::from_secs(2);
 /// # Errors
 /// Never: the type is that of kube.
 pub async fn reconcile(build: Arc<ImageBuild>, ctx: Arc<Context>) -> Result<Action, Infallible> {
+    let build = ctx.newest(build).await;
     let ended = build.status.as_ref().is_some_and(|status| status.completed_at.is_some());
     if build.metadata.deletion_timestamp.is_some() || ended {
         return Ok(Action::await_change());

@@ -62,7 +62,7 @@ pub async fn reconcile(object: Arc<ManifestPin>, ctx: Arc<Context>) -> Result<Ac
         ctx.metrics.forget("ManifestPin", &object.namespace().unwrap_or_default(), &object.name_any());
         return Ok(Action::await_change());
     }
-    ctx.caches_filled().await;
+    let object = ctx.newest(object).await;
     let namespace = object.namespace().unwrap_or_default();
     let window = object.spec.batch_window.as_deref().and_then(duration::parse).unwrap_or(ctx.config.batch_window);
     if let Some(pause) = ctx.batch.wait(&namespace, window) {

@@ -37,6 +37,7 @@ struct Seen {
 /// # Errors
 /// Never: the type is that of kube.
 pub async fn reconcile(repository: Arc<SourceRepository>, ctx: Arc<Context>) -> Result<Action, Infallible> {
+    let repository = ctx.newest(repository).await;
     let key = object_key(repository.as_ref());
     if repository.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
