@@ -36,8 +36,8 @@ pub use manifest_pin::{
 };
 pub use reference::LocalReference;
 pub use source_repository::{
-    Discovery, PromoteIdentical, RegistrySettings, ResolvedRepository, SkippedDirectory, SourceRepository, SourceRepositorySpec,
-    SourceRepositoryStatus,
+    Discovery, PromoteIdentical, ProvenanceSettings, RegistrySettings, ResolvedRepository, SkippedDirectory, SourceRepository,
+    SourceRepositorySpec, SourceRepositoryStatus,
 };
 pub use variant::Variant;
 

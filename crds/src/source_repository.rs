@@ -73,6 +73,10 @@ pub struct SourceRepositorySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promote_identical: Option<PromoteIdentical>,
 
+    /// What is attached to every image about where it comes from: SLSA provenance, signed where a key is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<ProvenanceSettings>,
+
     /// How many builds of this repository may run at once. Default: as many as the engines allow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
@@ -104,6 +108,15 @@ pub struct RegistrySettings {
     /// Secret whose key `ca.crt` holds the certificate authority of the registry, in PEM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_secret_ref: Option<LocalReference>,
+}
+
+/// How provenance is signed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProvenanceSettings {
+    /// Secret whose key `signing.key` holds a private key for ECDSA on P-256 in PEM (PKCS #8, without a password). Default: provenance is not signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signing_key_secret_ref: Option<LocalReference>,
 }
 
 /// Whether ContainerImages are made for directories that are found.

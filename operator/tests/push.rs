@@ -75,12 +75,14 @@ fn oci_layout(layer_name: Option<&str>) -> Vec<u8> {
 struct World {
     server: Distribution,
     directory: TempDir,
+    provenance: Option<String>,
+    signing_key: Option<PathBuf>,
 }
 
 impl World {
     async fn new() -> Self {
         support::use_ring();
-        Self { server: Distribution::open().await, directory: tempfile::tempdir().unwrap() }
+        Self { server: Distribution::open().await, directory: tempfile::tempdir().unwrap(), provenance: None, signing_key: None }
     }
 
     fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
@@ -98,6 +100,9 @@ impl World {
             revision: revision.to_owned(),
             version: "1.0".to_owned(),
             labels: vec![("dev.mainstay.variant".to_owned(), "dockerfile".to_owned())],
+            created: Some("2026-11-24T12:00:00Z".to_owned()),
+            provenance: self.provenance.clone(),
+            signing_key: self.signing_key.clone(),
             credentials: None,
             ca: None,
             plain_http: true,
@@ -178,4 +183,32 @@ async fn an_archive_that_lies_is_refused_and_named() {
     }
     let none = w.push(Path::new("/nowhere/image.tar"), "none", COMMIT).await;
     assert!(none.message.contains("the build step left no"), "{}", none.message);
+}
+
+#[tokio::test]
+async fn provenance_is_attached_before_the_tag_is_given() {
+    let mut w = World::new().await;
+    w.provenance = Some(r#"{"buildDefinition": {"buildType": "t"}, "runDetails": {"builder": {"id": "b"}, "metadata": {}}}"#.to_owned());
+    let archive = w.file("image.tar", &oci_layout(None));
+    let digest = w.push(&archive, "plain", COMMIT).await.digest.unwrap();
+    let found = w.registry().referrers("team/cv", &digest, "application/vnd.in-toto+json").await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].annotations["in-toto.io/predicate-type"], "https://slsa.dev/provenance/v1");
+    let labels = w.registry().labels("team/cv", "plain").await.unwrap();
+    assert_eq!(labels["org.opencontainers.image.created"], "2026-11-24T12:00:00Z");
+
+    // The same image under a key: a bundle beside the statement.
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap().serialize_pem();
+    w.signing_key = Some(w.file("signing.key", key.as_bytes()));
+    assert_eq!(w.push(&archive, "signed", COMMIT).await.digest.unwrap(), digest, "provenance is beside the image, not in it");
+    let found = w.registry().referrers("team/cv", &digest, "application/vnd.dev.sigstore.bundle.v0.3+json").await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].annotations["dev.sigstore.bundle.predicateType"], "https://slsa.dev/provenance/v1");
+
+    // A key that does not serve: no tag, and words that name what is wanted.
+    w.signing_key = Some(w.file("wrong.key", b"nonsense"));
+    let report = w.push(&archive, "unsigned", COMMIT).await;
+    assert_eq!((report.reason.as_str(), report.transient), ("ProvenanceFailed", false));
+    assert!(report.message.contains("P-256"), "{}", report.message);
+    assert!(w.registry().image("team/cv", "unsigned").await.unwrap().is_none());
 }

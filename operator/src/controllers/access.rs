@@ -104,6 +104,19 @@ pub async fn named_secret(ctx: &Context, namespace: &str, field: &str, name: &st
     found.ok_or_else(|| Problem::retrying("SecretNotFound", format!("Secret {namespace}/{name} ({field}) does not exist: create it")))
 }
 
+/// Looks whether the Secret that signs provenance is there and holds a key: a pod that waits for it says little.
+///
+/// # Errors
+/// Where there is none.
+pub async fn signing_key(ctx: &Context, repository: &SourceRepository, name: &str) -> Result<(), Problem> {
+    let field = format!("spec.provenance.signingKeySecretRef of SourceRepository {}", repository.name_any());
+    let data = named_secret(ctx, &repository.namespace().unwrap_or_default(), &field, name).await?;
+    if data.contains_key("signing.key") {
+        return Ok(());
+    }
+    Err(Problem::retrying("SecretInvalid", format!("Secret {name} ({field}) has no key signing.key")))
+}
+
 fn fingerprint(endpoint: &str, plain_http: bool, ca: Option<&[u8]>, credential: Option<&Credential>) -> String {
     let mut hash = Sha256::new();
     for part in [endpoint.as_bytes(), &[u8::from(plain_http)], ca.unwrap_or_default()] {

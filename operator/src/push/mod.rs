@@ -4,6 +4,7 @@ mod archive;
 mod docker;
 mod image;
 mod layout;
+mod provenance;
 mod tarball;
 
 use std::future::Future;
@@ -22,6 +23,7 @@ use crate::step;
 
 use self::archive::ArchiveError;
 use self::image::Ready;
+use self::provenance::Key;
 
 /// What to push, where, and under which labels.
 #[derive(Debug, Clone, ClapArgs)]
@@ -44,6 +46,15 @@ pub struct Args {
     /// Further labels, `key=value`.
     #[arg(long = "label", value_parser = pair)]
     pub labels: Vec<(String, String)>,
+    /// When the commit was made, RFC 3339: the same inputs give the same image.
+    #[arg(long)]
+    pub created: Option<String>,
+    /// Predicate of the provenance that is attached to the image, JSON. Nothing is attached without.
+    #[arg(long)]
+    pub provenance: Option<String>,
+    /// Private key that signs the provenance, PEM.
+    #[arg(long)]
+    pub signing_key: Option<PathBuf>,
     /// `config.json` of Docker with the credentials.
     #[arg(long)]
     pub credentials: Option<PathBuf>,
@@ -78,6 +89,8 @@ enum PushError {
     Image(String),
     #[error("{0}")]
     Conflict(String),
+    #[error("the provenance cannot be made: {0}")]
+    Provenance(String),
 }
 
 impl PushError {
@@ -85,6 +98,7 @@ impl PushError {
         let (reason, transient) = match self {
             PushError::Archive(_) => ("ArchiveInvalid", false),
             PushError::Conflict(_) => ("TagConflict", false),
+            PushError::Provenance(_) => ("ProvenanceFailed", false),
             PushError::Registry(RegistryError::Unauthorized { .. } | RegistryError::Forbidden { .. }) => ("PushUnauthorized", false),
             PushError::Registry(error) => ("PushFailed", error.class() != Class::Terminal),
             PushError::File(..) | PushError::Image(_) => ("PushFailed", false),
@@ -116,6 +130,8 @@ async fn push(args: &Args) -> Result<Report, PushError> {
     if let Some(report) = taken(args, retry(until, || registry.image(repository, &args.tag)).await?)? {
         return Ok(report);
     }
+    // A key that does not serve is no reason to have built for nothing: it is looked at before anything is sent.
+    let key = args.signing_key.as_ref().map(|path| Key::from_pem(&read(path)?).map_err(PushError::Provenance)).transpose()?;
     step::say(&format!("reading {}", args.archive.display()));
     let spool = tempfile::tempdir().map_err(|error| PushError::File(std::env::temp_dir(), error))?;
     let ready = image::prepare(archive::open(&args.archive, spool.path())?, &labels(args), spool.path())?;
@@ -124,6 +140,7 @@ async fn push(args: &Args) -> Result<Report, PushError> {
     if let Some(report) = taken(args, retry(until, || registry.image(repository, &args.tag)).await?)? {
         return Ok(report);
     }
+    attest(&registry, repository, args, &ready, key.as_ref(), until).await?;
     retry(until, || registry.push_manifest(repository, &args.tag, &ready.media_type, &ready.manifest)).await?;
     let there = retry(until, || registry.image(repository, &args.tag)).await?;
     match there {
@@ -153,8 +170,44 @@ fn taken(args: &Args, there: Option<Image>) -> Result<Option<Report>, PushError>
 
 fn labels(args: &Args) -> Vec<(String, String)> {
     let mut all = vec![(REVISION.to_owned(), args.revision.clone()), ("org.opencontainers.image.version".to_owned(), args.version.clone())];
+    all.extend(args.created.iter().map(|created| ("org.opencontainers.image.created".to_owned(), created.clone())));
     all.extend(args.labels.iter().cloned());
     all
+}
+
+/// Attaches the provenance, before the tag is given: an image that has a tag has it. A registry that takes no such thing is no obstacle, unless
+/// a key says that signatures are wanted.
+async fn attest(
+    registry: &Registry,
+    repository: &str,
+    args: &Args,
+    ready: &Ready,
+    key: Option<&Key>,
+    until: Instant,
+) -> Result<(), PushError> {
+    let Some(predicate) = &args.provenance else { return Ok(()) };
+    let predicate = serde_json::from_str(predicate).map_err(|error| PushError::Provenance(error.to_string()))?;
+    let attestation = provenance::attestation(&args.image, &ready.digest, predicate, &now(), key).map_err(PushError::Provenance)?;
+    retry(until, || registry.push_manifest(repository, &ready.digest, &ready.media_type, &ready.manifest)).await?;
+    let subject = Image {
+        digest: ready.digest.clone(),
+        media_type: ready.media_type.clone(),
+        size: ready.manifest.len(),
+        revision: Some(args.revision.clone()),
+    };
+    let artifact = attestation.artifact();
+    match retry(until, || registry.attach(repository, &subject, &artifact)).await {
+        Ok(digest) => step::say(&format!("attached provenance {digest}{}", if key.is_some() { ", signed" } else { "" })),
+        Err(error) if key.is_none() && error.class() == Class::Terminal => step::say(&format!("no provenance is attached: {error}")),
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+/// The time now, in whole seconds.
+fn now() -> String {
+    let now = jiff::Timestamp::now();
+    jiff::Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
 }
 
 async fn upload(registry: &Registry, repository: &str, ready: &Ready, until: Instant) -> Result<(), PushError> {

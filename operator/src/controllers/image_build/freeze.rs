@@ -7,6 +7,7 @@ use kube::{Resource, ResourceExt};
 use mainstay_crds::{ContainerImage, ImageBuild, ImageBuildStatus, Origin, SourceRepository, Trigger, Variant, names};
 
 use super::cause::Cause;
+use super::provenance::{self, About};
 use super::{engine, job};
 use crate::clients::call::CallError;
 use crate::clients::git::Container;
@@ -126,11 +127,23 @@ pub(super) async fn job(
         return Ok(None);
     };
     let registry = &repository.spec.registry;
+    let signing = repository.spec.provenance.as_ref().and_then(|settings| settings.signing_key_secret_ref.as_ref());
+    if let Some(reference) = signing {
+        access::signing_key(ctx, repository, &reference.name).await?;
+    }
+    let namespace = build.namespace().unwrap_or_default();
+    let said = provenance::predicate(&About {
+        url: &repository.spec.url,
+        status,
+        settings: image.spec.build.as_ref(),
+        engine_image: ctx.config.engine(engine).map_or("", |engine| &engine.image),
+        build: (&namespace, &build.name_any(), &build.uid().unwrap_or_default()),
+    });
     let branch = repository.status.as_ref().and_then(|s| s.resolved.as_ref()).map(|r| r.branch.clone()).unwrap_or_default();
     let (commit, path, version) = (text(&status.commit), text(&status.path), text(&status.version));
     let plan = job::Plan {
         name,
-        namespace: &build.namespace().unwrap_or_default(),
+        namespace: &namespace,
         owner,
         build: &build.name_any(),
         image_name: &image.name_any(),
@@ -144,6 +157,7 @@ pub(super) async fn job(
             commit: &commit,
             path: &path,
             version: &version,
+            created: status.committed_at.as_ref().map(|time| time.0.to_string()),
             secret: repository.spec.credentials_secret_ref.as_ref().map(|r| r.name.as_str()),
         },
         target: job::Target {
@@ -152,6 +166,8 @@ pub(super) async fn job(
             plain_http: registry.plain_http.unwrap_or(false),
             secret: registry.credentials_secret_ref.as_ref().map(|r| r.name.as_str()),
             ca_secret: registry.ca_secret_ref.as_ref().map(|r| r.name.as_str()),
+            provenance: said.to_string(),
+            signing_secret: signing.map(|r| r.name.as_str()),
         },
     };
     Ok(job::job(&plan, &ctx.config))

@@ -52,6 +52,8 @@ pub(super) struct Source<'a> {
     pub(super) commit: &'a str,
     pub(super) path: &'a str,
     pub(super) version: &'a str,
+    /// When the commit was made, RFC 3339.
+    pub(super) created: Option<String>,
     pub(super) secret: Option<&'a str>,
 }
 
@@ -62,6 +64,9 @@ pub(super) struct Target<'a> {
     pub(super) plain_http: bool,
     pub(super) secret: Option<&'a str>,
     pub(super) ca_secret: Option<&'a str>,
+    /// What is said of the build, JSON.
+    pub(super) provenance: String,
+    pub(super) signing_secret: Option<&'a str>,
 }
 
 /// The Job; `None` where no engine was chosen.
@@ -163,6 +168,10 @@ fn push_step(plan: &Plan<'_>, config: &Config) -> (Container, Vec<Volume>) {
     flag("tag", target.tag);
     flag("revision", plan.source.commit);
     flag("version", plan.source.version);
+    if let Some(created) = &plan.source.created {
+        flag("created", created);
+    }
+    flag("provenance", &target.provenance);
     flag("label", &format!("org.opencontainers.image.source={}", plan.source.url));
     flag("label", &format!("dev.mainstay.path={}", plan.source.path));
     flag("label", &format!("dev.mainstay.variant={}", plan.variant));
@@ -179,6 +188,11 @@ fn push_step(plan: &Plan<'_>, config: &Config) -> (Container, Vec<Volume>) {
         flag("ca", "/credentials/registry-ca/ca.crt");
         container.volume_mounts.get_or_insert_default().push(read_only("registry-ca", "/credentials/registry-ca"));
         volumes.push(secret_volume("registry-ca", secret));
+    }
+    if let Some(secret) = target.signing_secret {
+        flag("signing-key", "/credentials/provenance/signing.key");
+        container.volume_mounts.get_or_insert_default().push(read_only("provenance-key", "/credentials/provenance"));
+        volumes.push(secret_volume("provenance-key", secret));
     }
     if target.plain_http {
         args.push("--plain-http".to_owned());

@@ -8,6 +8,7 @@ mod engine;
 mod freeze;
 mod job;
 mod outcome;
+mod provenance;
 
 use std::convert::Infallible;
 use std::sync::Arc;
