@@ -24,10 +24,15 @@ fn images() -> usize {
 /// Builds of the repository that may run at once.
 const CAP: usize = 2;
 
-/// Builds whose pod has begun and has not ended.
+/// Builds whose pod has work to do. Its last step may have ended a moment before the pod.
 async fn running(world: &World) -> Vec<String> {
     let pods = world.api::<Pod>().list(&ListParams::default()).await.unwrap().items;
-    let alive = |pod: &Pod| !matches!(pod.status.as_ref().and_then(|s| s.phase.as_deref()), Some("Succeeded" | "Failed"));
+    let alive = |pod: &Pod| {
+        let status = pod.status.clone().unwrap_or_default();
+        let done =
+            status.container_statuses.is_some_and(|all| all.iter().all(|s| s.state.as_ref().is_some_and(|s| s.terminated.is_some())));
+        !done && !matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"))
+    };
     pods.into_iter().filter(alive).filter_map(|pod| pod.labels().get(names::BUILD_LABEL).cloned()).collect()
 }
 

@@ -44,8 +44,8 @@ const STEPS: [&str; 3] = ["source", "build", "push"];
 /// Reads Job and pod. The pod is `None` before it is made and after somebody deleted it.
 pub(super) fn progress(job: &Job, pod: Option<&Pod>) -> Progress {
     let ended = |type_: &str| job_condition(job, type_);
-    // The pod knows first: its Job counts it a second or two later.
-    if let Some(report) = pod.filter(|pod| phase(pod) == "Succeeded").and_then(|pod| report_of(pod, "push")) {
+    // The step knows first: its pod ends a moment later, and its Job counts that a second after.
+    if let Some(report) = pod.filter(|pod| exit_code(pod, "push") == Some(0)).and_then(|pod| report_of(pod, "push")) {
         return Progress::Succeeded(report);
     }
     if ended("Complete").is_some() {
@@ -100,6 +100,9 @@ fn running(pod: &Pod) -> Progress {
                 _ => say("Pushing", "step 3/3: pushing".to_owned()),
             };
         }
+    }
+    if exit_code(pod, "push").is_some() {
+        return say("Pushing", "step 3/3: the pod ends".to_owned());
     }
     say("PodPending", "the build pod starts".to_owned())
 }
@@ -203,6 +206,11 @@ fn container<'a>(pod: &'a Pod, name: &str) -> Option<&'a ContainerStatus> {
     let init = status.init_container_statuses.as_deref().unwrap_or_default();
     let main = status.container_statuses.as_deref().unwrap_or_default();
     init.iter().chain(main).find(|status| status.name == name)
+}
+
+/// How a step ended; `None` while it has not.
+fn exit_code(pod: &Pod, name: &str) -> Option<i32> {
+    Some(container(pod, name)?.state.as_ref()?.terminated.as_ref()?.exit_code)
 }
 
 fn report_of(pod: &Pod, name: &str) -> Option<Report> {
@@ -332,7 +340,7 @@ mod tests {
         let job: Job = serde_saphyr::from_str("{status: {conditions: [{type: Complete, status: 'True'}]}}").unwrap();
         assert_eq!(progress(&job, None), Progress::SucceededSilently);
         let said = pod(
-            "{phase: Succeeded, containerStatuses: [{name: push, state: {terminated: {exitCode: 0, message: '{\"reason\":\"Pushed\",\"message\":\"ok\",\"digest\":\"sha256:ab\"}'}}}]}",
+            "{containerStatuses: [{name: push, state: {terminated: {exitCode: 0, message: '{\"reason\":\"Pushed\",\"message\":\"ok\",\"digest\":\"sha256:ab\"}'}}}]}",
         );
         // Whether or not the Job has counted its pod.
         assert!(matches!(progress(&job, Some(&said)), Progress::Succeeded(_)));
