@@ -6,7 +6,7 @@ OPERATOR := target/$(TARGET)/release/mainstay
 # Debian packages of the build itself; the lab installs its own.
 PACKAGES := build-essential musl-tools perl pkg-config git curl ca-certificates openssh-server openssh-client socat
 
-.PHONY: help demo test unit client chart argocd e2e lint deny bench faults fuzz measure operator lab crds deps clean clean-lab
+.PHONY: help demo test unit client chart argocd plugin e2e lint deny bench faults fuzz measure operator lab crds deps clean clean-lab
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,7 +30,11 @@ chart: deps ## Lint the chart and render it with every option, and with mistakes
 argocd: deps ## Health checks and actions under the real Argo CD program, without a cluster
 	ARGOCD="$$(cargo lab program argocd argocd)" KUSTOMIZE="$$(cargo lab program kustomize kustomize)" argocd/test.sh
 
+plugin: deps ## The kubectl plugin as a static release program
+	cargo build --release --target $(TARGET) --package mainstay --bin kubectl-mainstay
+
 e2e: operator lab ## Stories in the lab (or in your cluster: see CONTRIBUTING)
+	cargo build --package mainstay --bin kubectl-mainstay
 	cargo test --package mainstay-e2e --test '*' -- --ignored --test-threads=2
 	cargo lab down
 
@@ -60,7 +64,7 @@ measure: operator lab ## Memory, push to Job, overhead of our pod, image to comm
 	cargo run --quiet --package mainstay-e2e --bin measure-pins
 
 operator: deps ## The operator as a static release program
-	cargo build --release --target $(TARGET) --package mainstay
+	cargo build --release --target $(TARGET) --package mainstay --bin mainstay
 	@ls -l $(OPERATOR) | awk '{printf "operator: %.1f MiB\n", $$5 / 1048576}'
 
 lab: deps ## Start the lab: Kubernetes, registry, forge, Argo CD (the first time about 20 minutes)

@@ -1,0 +1,222 @@
+//! What can be asked, and how it is written.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use mainstay_crds::Variant;
+
+/// See what is built, pinned and running, ask why, and act: the objects of Mainstay, from the command line.
+#[derive(Debug, Parser)]
+#[command(name = "kubectl-mainstay", bin_name = "kubectl mainstay", version, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 it failed, or (why) a link is missing; 2 wrong usage; 3 the cluster cannot be reached, forbids it, or has no Mainstay; 4 there is no such object.
+Every command with an example: docs/plugin.md";
+
+/// Flags that every command takes, as kubectl has them.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Namespace [default: that of the context]
+    #[arg(short, long, global = true, overrides_with = "namespace")]
+    pub(crate) namespace: Option<String>,
+    /// Context of the kubeconfig [default: the current one]
+    #[arg(long, global = true, overrides_with = "context")]
+    pub(crate) context: Option<String>,
+    /// The kubeconfig [default: KUBECONFIG, else ~/.kube/config]
+    #[arg(long, global = true, value_name = "FILE", overrides_with = "kubeconfig")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Every container: version, newest image from main, where it is pinned, what runs
+    #[command(alias = "container-list", visible_alias = "ls")]
+    List(List),
+    /// The tags of an image: class, marks and reason, the newest first
+    Tags {
+        /// ContainerImage
+        image: String,
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// From commit to running pod: how far it has come, and what to do about the first link that is missing
+    Why {
+        /// ContainerImage, or pin/NAME
+        #[arg(value_name = "IMAGE|pin/NAME")]
+        target: String,
+        /// How the answer is written
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Form,
+    },
+    /// Build an image at a branch or commit
+    #[command(alias = "container-build-and-release")]
+    Build(Build),
+    /// The log of a build, also when its pod is gone
+    Logs(Logs),
+    /// Look at it now, and not when its interval says so
+    Reconcile {
+        /// ContainerImage, pin/NAME or source/NAME
+        #[arg(value_name = "IMAGE|pin/NAME|source/NAME")]
+        target: String,
+    },
+    /// One more attempt at what is missing or failed
+    Rebuild {
+        /// ContainerImage
+        image: String,
+    },
+    /// No new builds (of a pin: no commits; of a source: no fetches) until it is resumed
+    Suspend {
+        /// ContainerImage, pin/NAME or source/NAME
+        #[arg(value_name = "IMAGE|pin/NAME|source/NAME")]
+        target: String,
+    },
+    /// The end of suspend
+    Resume {
+        /// ContainerImage, pin/NAME or source/NAME
+        #[arg(value_name = "IMAGE|pin/NAME|source/NAME")]
+        target: String,
+    },
+    /// End a build
+    Cancel {
+        /// ImageBuild
+        build: String,
+    },
+    /// See and release pins
+    #[command(subcommand)]
+    Pin(Pin),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Only this image, with all its tags (the same as `tags`)
+    #[arg(conflicts_with_all = ["watch", "all_namespaces"])]
+    pub(crate) image: Option<String>,
+    /// Of all namespaces
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    pub(crate) all_namespaces: bool,
+    /// Go on, and show what changes
+    #[arg(short, long)]
+    pub(crate) watch: bool,
+    /// How the answer is written
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Build {
+    /// ContainerImage
+    pub(crate) image: String,
+    /// Branch or commit [default: main's newest commit]
+    #[arg(long, value_name = "BRANCH|COMMIT")]
+    pub(crate) r#ref: Option<String>,
+    /// dockerfile or nix [default: the only one, or dockerfile]
+    #[arg(long, value_parser = variant)]
+    pub(crate) variant: Option<Variant>,
+    /// Wait until it has ended, and say how it goes
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    /// ContainerImage (its newest build) or ImageBuild
+    #[arg(value_name = "IMAGE|BUILD")]
+    pub(crate) target: String,
+    /// Wait for what comes
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// One step only [default: all three]
+    #[arg(long, value_enum)]
+    pub(crate) step: Option<Step>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Pin {
+    /// What `write: DryRun` would write
+    Diff {
+        /// ManifestPin [default: the only one]
+        name: Option<String>,
+    },
+    /// Lift the holds that people's rollbacks made
+    Resume {
+        /// ManifestPin [default: the only one]
+        name: Option<String>,
+    },
+}
+
+/// How an answer with rows is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Output {
+    #[default]
+    Table,
+    Wide,
+    Json,
+    Yaml,
+    Name,
+}
+
+/// How an answer without rows is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Form {
+    #[default]
+    Text,
+    Json,
+    Yaml,
+}
+
+/// A container of a build pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Step {
+    Source,
+    Build,
+    Push,
+}
+
+impl Step {
+    /// All, in their order.
+    pub(crate) const ALL: [Step; 3] = [Step::Source, Step::Build, Step::Push];
+
+    /// The name of its container.
+    pub(crate) fn container(self) -> &'static str {
+        match self {
+            Step::Source => "source",
+            Step::Build => "build",
+            Step::Push => "push",
+        }
+    }
+}
+
+fn variant(word: &str) -> Result<Variant, String> {
+    Variant::ALL.into_iter().find(|one| one.as_str() == word).ok_or_else(|| "it is dockerfile or nix".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_grammar_holds_and_speaks_of_kubectl() {
+        Cli::command().debug_assert();
+        let mut command = Cli::command();
+        command.build();
+        let list = command.find_subcommand_mut("list").unwrap();
+        assert!(list.render_help().to_string().contains("Usage: kubectl mainstay list"), "{}", list.render_help());
+    }
+
+    #[test]
+    fn the_old_names_work() {
+        let parse = |words: &[&str]| Cli::try_parse_from([&["kubectl-mainstay"], words].concat()).unwrap().command;
+        assert!(matches!(parse(&["container-list"]), Command::List(_)));
+        let Command::Build(build) = parse(&["container-build-and-release", "cv", "--ref", "abc1234"]) else { panic!() };
+        assert_eq!((build.image.as_str(), build.r#ref.as_deref()), ("cv", Some("abc1234")));
+        assert!(Cli::try_parse_from(["x", "list", "-A", "-n", "a"]).is_err());
+        let twice = Cli::try_parse_from(["x", "-n", "a", "list", "-n", "b"]).unwrap();
+        assert_eq!(twice.global.namespace.as_deref(), Some("b"), "as kubectl has it: the last one");
+    }
+}
