@@ -12,7 +12,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use git2::{Oid, Repository};
-use mainstay::clients::git::{Index, Watch};
+use mainstay::clients::git::{Index, Store, Watch};
 
 mod synthetic;
 use synthetic::{COMMITS, CONTAINERS, generate};
@@ -21,6 +21,8 @@ const RUNS: usize = 3;
 
 fn main() {
     let directory = tempfile::tempdir().unwrap();
+    // Its settings are those of the operator.
+    let _ = Store::new(directory.path().join("clones"), Duration::from_secs(1));
     println!("making a repository of {COMMITS} commits and {CONTAINERS} containers");
     generate(directory.path());
     let repository = Repository::open_bare(directory.path()).unwrap();

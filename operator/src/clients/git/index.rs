@@ -202,19 +202,77 @@ impl<'p> Trie<'p> {
         old: Option<&Tree<'_>>,
         touched: &mut Vec<&'p str>,
     ) -> Result<(), GitError> {
-        for (name, child) in &self.children {
-            let entry = |tree: Option<&Tree<'_>>| tree.and_then(|tree| tree.get_name(name).map(|entry| entry.to_owned()));
-            let (new, old) = (entry(new), entry(old));
-            if identity(new.as_ref()) == identity(old.as_ref()) {
-                continue;
+        if self.children.len() <= FEW {
+            for (name, child) in &self.children {
+                child.compare_entry(repository, name, (new, old), touched)?;
             }
-            touched.extend(child.path);
-            if !child.children.is_empty() {
-                let (new, old) = (subtree(repository, new.as_ref())?, subtree(repository, old.as_ref())?);
-                child.compare(repository, new.as_ref(), old.as_ref(), touched)?;
+            return Ok(());
+        }
+        // Most of a directory of many containers is the same on both sides: what differs is looked for first.
+        for name in differing(new, old) {
+            if let Some((name, child)) = self.children.get_key_value(name.as_str()) {
+                child.compare_entry(repository, name, (new, old), touched)?;
             }
         }
         Ok(())
+    }
+
+    /// Adds the paths that differ between the entries of one name in two directories.
+    fn compare_entry(
+        &self,
+        repository: &Repository,
+        name: &str,
+        (new, old): (Option<&Tree<'_>>, Option<&Tree<'_>>),
+        touched: &mut Vec<&'p str>,
+    ) -> Result<(), GitError> {
+        let entry = |tree: Option<&Tree<'_>>| tree.and_then(|tree| tree.get_name(name).map(|entry| entry.to_owned()));
+        let (new, old) = (entry(new), entry(old));
+        if identity(new.as_ref()) == identity(old.as_ref()) {
+            return Ok(());
+        }
+        touched.extend(self.path);
+        if !self.children.is_empty() {
+            let (new, old) = (subtree(repository, new.as_ref())?, subtree(repository, old.as_ref())?);
+            self.compare(repository, new.as_ref(), old.as_ref(), touched)?;
+        }
+        Ok(())
+    }
+}
+
+/// Names up to which looking each of them up is cheaper than reading both directories.
+const FEW: usize = 8;
+
+/// The names whose entries differ between two directories. Both are sorted alike, so that one pass over them is enough; a file that became a
+/// directory has another place on each side, and is named twice.
+fn differing(new: Option<&Tree<'_>>, old: Option<&Tree<'_>>) -> Vec<String> {
+    // Git sorts a directory as if its name ended with a slash.
+    let order = |a: &TreeEntry<'_>, b: &TreeEntry<'_>| {
+        let slash = |entry: &TreeEntry<'_>| (entry.kind() == Some(git2::ObjectType::Tree)).then_some(b'/');
+        a.name_bytes().iter().copied().chain(slash(a)).cmp(b.name_bytes().iter().copied().chain(slash(b)))
+    };
+    let same = |a: &TreeEntry<'_>, b: &TreeEntry<'_>| a.id() == b.id() && a.name_bytes() == b.name_bytes() && a.filemode() == b.filemode();
+    let mut names = Vec::new();
+    let mut left = new.map(Tree::iter).into_iter().flatten().peekable();
+    let mut right = old.map(Tree::iter).into_iter().flatten().peekable();
+    loop {
+        let (of_left, of_right) = match (left.peek(), right.peek()) {
+            (None, None) => return names,
+            (Some(_), None) => (true, false),
+            (None, Some(_)) => (false, true),
+            (Some(a), Some(b)) if same(a, b) => {
+                left.next();
+                right.next();
+                continue;
+            }
+            (Some(a), Some(b)) => {
+                let order = order(a, b);
+                (order.is_le(), order.is_ge())
+            }
+        };
+        let first = if of_left { left.next() } else { None };
+        let second = if of_right { right.next() } else { None };
+        // A name that is not UTF-8 is nobody's path.
+        names.extend(first.or(second).and_then(|entry| String::from_utf8(entry.name_bytes().to_vec()).ok()));
     }
 }
 

@@ -116,3 +116,30 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn many_names_are_found_as_one_by_one() {
+    let mut f = Fixture::new();
+    let names: Vec<String> = (0..FEW + 4).map(|n| format!("containers/c{n}")).collect();
+    let files: Vec<String> = names.iter().map(|name| format!("{name}/Dockerfile")).collect();
+    let first: Vec<(&str, Option<&str>)> = files.iter().map(|file| (file.as_str(), Some("1"))).collect();
+    let mut head = f.commit(&[], &first);
+    let steps: [&[(&str, Option<&str>)]; 8] = [
+        &[("containers/c3/Dockerfile", Some("2")), ("containers/c11/x", Some("2"))],
+        &[("containers/c0/Dockerfile", None)],
+        &[("containers/c1/Dockerfile", None)],
+        // A file where a directory was has another place in the order of names.
+        &[("containers/c1", Some("file"))],
+        &[("containers/c0-new/Dockerfile", Some("1"))],
+        &[("containers/c1", None)],
+        &[("containers/c1/Dockerfile", Some("1"))],
+        &[("README", Some("1"))],
+    ];
+    for step in steps {
+        head = f.commit(&[head], step);
+        let watches: Vec<Watch> = names.iter().map(|name| watch(&[name])).collect();
+        let together = Index::default().touches(&f.repository, head, &watches).unwrap();
+        let apart: Vec<Option<Oid>> = names.iter().map(|name| touch(&f, &mut Index::default(), head, &[name])).collect();
+        assert_eq!(together, apart);
+    }
+}
