@@ -68,7 +68,10 @@ fn running(pod: &Pod) -> Progress {
     if let Some(message) = unschedulable(pod) {
         return say(
             UNSCHEDULABLE,
-            format!("no node fits the build pod: {message}. It goes on as soon as one does; see spec.build and the engine's placement"),
+            format!(
+                "no node fits the build pod: {}. It goes on as soon as one does; see spec.build and the engine's placement",
+                message.trim_end_matches('.')
+            ),
         );
     }
     // The first step that has not ended; those after it wait for it, and say so in the same words as one that cannot start.
@@ -189,6 +192,28 @@ pub(super) fn builder_error(log_tail: &str) -> Option<String> {
         (Some(place), None) => format!("{place}: {error}"),
         _ => error.to_owned(),
     })
+}
+
+/// Whether a builder's error is one of the way to a registry or cache, and not of what is built: the same commit may do better. What a step of
+/// the Dockerfile says is never looked at.
+pub(super) fn may_pass(error: &str) -> bool {
+    const FETCHING: [&str; 5] =
+        ["failed to resolve source metadata", "failed to do request", "failed to copy", "failed to fetch", "unable to download"];
+    const PASSING: [&str; 10] = [
+        "i/o timeout",
+        "connection refused",
+        "connection reset",
+        "tls handshake timeout",
+        "temporary failure in name resolution",
+        "unexpected eof",
+        "too many requests",
+        "bad gateway",
+        "service unavailable",
+        "gateway timeout",
+    ];
+    let error = error.to_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| error.contains(word));
+    has(&FETCHING) && has(&PASSING) && !error.contains("did not complete successfully")
 }
 
 fn job_condition(job: &Job, type_: &str) -> Option<String> {
@@ -347,6 +372,15 @@ mod tests {
         assert!(
             matches!(progress(&Job::default(), Some(&said)), Progress::Succeeded(report) if report.digest.as_deref() == Some("sha256:ab"))
         );
+    }
+
+    #[test]
+    fn a_registry_that_is_away_may_come_back_and_a_broken_step_stays() {
+        let away = "Dockerfile:2: FROM r/b:1: DeadlineExceeded: failed to resolve source metadata for r/b:1: failed to do request: Head: dial tcp: i/o timeout";
+        assert!(may_pass(away));
+        assert!(may_pass("error: unable to download 'https://cache.example/x.narinfo': HTTP error 503 Service Unavailable"));
+        assert!(!may_pass("Dockerfile:2: FROM r/b:1: failed to resolve source metadata for r/b:1: not found"));
+        assert!(!may_pass("process \"/bin/sh -c curl x # failed to fetch: i/o timeout\" did not complete successfully: exit code: 28"));
     }
 
     #[test]

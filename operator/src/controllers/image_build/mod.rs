@@ -241,6 +241,7 @@ async fn follow(job: &Job, repository: &SourceRepository, ctx: &Context, status:
             if let (Some(pod), Some(container)) = (&pod, cause.log_of) {
                 status.log_tail = Some(log_tail(ctx, pod, container).await).filter(|tail| !tail.is_empty());
                 if let ("BuildFailed", Some(words)) = (cause.reason.as_str(), status.log_tail.as_deref().and_then(cause::builder_error)) {
+                    cause.transient = cause::may_pass(&words);
                     cause.message = words;
                 }
             }
