@@ -119,8 +119,13 @@ impl Registry {
             manifest = self.manifest(repository, first).await?.ok_or_else(|| missing("image in the index"))?;
         }
         let digest = manifest.content.pointer("/config/digest").and_then(Value::as_str);
-        let path = format!("/v2/{repository}/blobs/{}", digest.ok_or_else(|| missing("configuration in the manifest"))?);
-        let answer = self.ask(Method::GET, &path).send().await.context(&what)?;
+        self.blob(repository, digest.ok_or_else(|| missing("configuration in the manifest"))?).await
+    }
+
+    /// A blob as JSON.
+    pub async fn blob(&self, repository: &str, digest: &str) -> Result<Value> {
+        let what = format!("read blob {digest} of {repository}");
+        let answer = self.ask(Method::GET, &format!("/v2/{repository}/blobs/{digest}")).send().await.context(&what)?;
         checked(answer, &what).await?.json().await.context(&what)
     }
 

@@ -22,11 +22,18 @@ struct Page {
 }
 
 impl Registry {
-    /// All tags, in the order of the registry. A repository that does not exist has none.
+    /// All tags, in the order of the registry. A repository that does not exist has none. What is attached to an image lies under a tag too where
+    /// the registry has no referrers: those name no image.
     ///
     /// # Errors
     /// Where the registry does not answer, or its pages make no sense.
     pub async fn tags(&self, repository: &str) -> Result<Vec<String>, RegistryError> {
+        let mut all = self.all_tags(repository).await?;
+        all.retain(|tag| !is_of_referrers(tag));
+        Ok(all)
+    }
+
+    async fn all_tags(&self, repository: &str) -> Result<Vec<String>, RegistryError> {
         let what = self.what(repository);
         let invalid = |message: String| RegistryError::ResponseInvalid { what: what.clone(), message };
         let mut next = format!("{}/v2/{repository}/tags/list?n={PAGE}", self.base());
@@ -59,6 +66,12 @@ impl Registry {
     }
 }
 
+/// `sha256-<64 digits>`, with or without an ending: referrers by the specification's fallback, signatures as cosign kept them before it.
+fn is_of_referrers(tag: &str) -> bool {
+    let digits = tag.strip_prefix("sha256-").and_then(|rest| rest.get(..64));
+    digits.is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
 /// The target of `<target>; rel="next"`.
 fn following(header: &str) -> Option<&str> {
     header.split(',').find_map(|link| {
@@ -70,6 +83,13 @@ fn following(header: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_attached_is_no_image() {
+        let digits = "0a".repeat(32);
+        assert!(is_of_referrers(&format!("sha256-{digits}")) && is_of_referrers(&format!("sha256-{digits}.sig")));
+        assert!(!is_of_referrers("sha256-0a") && !is_of_referrers("v1.0-3b9e0d1"));
+    }
 
     #[test]
     fn the_next_page_is_found() {

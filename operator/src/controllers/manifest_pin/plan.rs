@@ -253,6 +253,7 @@ pub(super) fn verdict(pins: &[Pin], decisions: &[Decision], images: usize, skipp
         }
     }
     let text = match count(Stand::Held) {
+        0 if pins.len() == 1 => format!("1 pin names the newest image from main{}{unread}", twice(pins)),
         0 => format!("{} pins name the newest images from main{}{unread}", pins.len(), twice(pins)),
         n => format!("{} of {} pins are held: {}{unread}", n, pins.len(), first(Stand::Held).unwrap_or_default()),
     };

@@ -39,7 +39,8 @@ impl Edit {
         let more = moves.len().saturating_sub(5);
         moves.truncate(5);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        format!("{}{more} in {} files", moves.join(", "), self.files.len())
+        let files = if self.files.len() == 1 { "1 file".to_owned() } else { format!("{} files", self.files.len()) };
+        format!("{}{more} in {files}", moves.join(", "))
     }
 }
 
