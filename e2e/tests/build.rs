@@ -52,13 +52,10 @@ async fn a_commit_becomes_a_labelled_image_and_the_next_commit_the_next() {
     let second = world.commit("main", &[("containers/cv/extra", Some("x"))]).await.unwrap();
     let tag = format!("v1.0.3-{}", short(&second));
     world.until::<ContainerImage>("cv", "has the next tag", |i| i.status.as_ref().unwrap().latest.as_deref() == Some(&tag)).await.unwrap();
-    let mut tags = world.lab.registry().tags(&world.repository("cv")).await.unwrap();
-    // What is attached to an image lies under a tag too where the registry has no referrers.
-    tags.retain(|tag| !tag.starts_with("sha256-"));
-    tags.sort();
-    let mut wanted = vec![format!("v1.0.3-{}", short(&first)), tag];
-    wanted.sort();
-    assert_eq!(tags, wanted);
+    // A registry that outlives the story has tags of earlier tellings.
+    let tags = world.lab.registry().tags(&world.repository("cv")).await.unwrap();
+    assert!(tags.contains(&tag) && tags.contains(&format!("v1.0.3-{}", short(&first))), "{tags:?}");
+    assert_eq!(world.api::<ImageBuild>().list(&ListParams::default()).await.unwrap().items.len(), 2);
 }
 
 #[tokio::test]
