@@ -162,18 +162,20 @@ impl Failures {
 }
 
 impl Context {
-    /// Waits until every cache has its first content (before it, what is missing may only not have been read), and what woke us.
+    /// Waits until every cache has its first content: before it, what is missing may only not have been read.
     pub async fn caches_filled(&self) {
         // It fails where the program ends, and then nothing matters.
         let _ = self.filled.clone().wait_for(|filled| *filled).await;
-        let Lags { repositories, images, builds, pins } = &self.lags;
-        futures::join!(repositories.over(), images.over(), builds.over(), pins.over());
     }
 
-    /// Waits for the caches, and gives an object as its cache has it then: with the status that we wrote last. One that is gone stays as it was.
+    /// Waits until the caches have what woke us, and gives an object as its cache has it then: with the status that we wrote last. One that is
+    /// gone stays as it was. For all ContainerImages, of which there are many, only those wait that look at many.
     pub async fn newest<K: Cached>(&self, object: Arc<K>) -> Arc<K> {
         self.caches_filled().await;
-        K::lag(&self.lags).newest(object.as_ref()).unwrap_or(object)
+        let Lags { repositories, images: _, builds, pins } = &self.lags;
+        let own = K::lag(&self.lags);
+        futures::join!(own.over_of(&object), repositories.over(), builds.over(), pins.over());
+        own.newest(object.as_ref()).unwrap_or(object)
     }
 
     /// Counts how a reconcile ended and says when the next one is.

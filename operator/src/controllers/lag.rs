@@ -42,11 +42,21 @@ impl<K: Namespaced + 'static> Lag<K> {
 
     /// Waits until the cache has what was shown before now.
     pub async fn over(&self) {
+        self.over_for(|_| true).await;
+    }
+
+    /// Waits for one object only: where thousands are written, nobody waits for those of others.
+    pub async fn over_of(&self, object: &K) {
+        let own = ObjectRef::from_obj(object);
+        self.over_for(|reference| *reference == own).await;
+    }
+
+    async fn over_for(&self, wanted: impl Fn(&ObjectRef<K>) -> bool) {
         let missing = |reference: &ObjectRef<K>, version: u64, since: Instant| !self.has(reference, version) && since.elapsed() < LONGEST;
-        let mut awaited = {
+        let mut awaited: HashMap<ObjectRef<K>, (u64, Instant)> = {
             let mut behind = self.behind.lock().unwrap_or_else(PoisonError::into_inner);
             behind.retain(|reference, (version, since)| missing(reference, *version, *since));
-            behind.clone()
+            behind.iter().filter(|(reference, _)| wanted(reference)).map(|(reference, since)| (reference.clone(), *since)).collect()
         };
         while !awaited.is_empty() {
             tokio::time::sleep(LOOK_AGAIN).await;

@@ -63,6 +63,7 @@ pub async fn reconcile(object: Arc<ManifestPin>, ctx: Arc<Context>) -> Result<Ac
         return Ok(Action::await_change());
     }
     let object = ctx.newest(object).await;
+    ctx.lags.images.over().await;
     let namespace = object.namespace().unwrap_or_default();
     let window = object.spec.batch_window.as_deref().and_then(duration::parse).unwrap_or(ctx.config.batch_window);
     if let Some(pause) = ctx.batch.wait(&namespace, window) {
