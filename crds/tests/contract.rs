@@ -68,7 +68,8 @@ fn valid_samples_are_accepted() {
 }
 
 /// Bounds of the plain schema (minItems, minimum) are enforced by the API server alone.
-const SERVER_ONLY: [&str; 2] = ["containerimage-retention-zero.yaml", "containerimage-variants-empty.yaml"];
+const SERVER_ONLY: [&str; 3] =
+    ["containerimage-retention-zero.yaml", "containerimage-variants-empty.yaml", "sourcerepository-max-builds-zero.yaml"];
 
 #[test]
 fn invalid_samples_are_refused_with_the_words_they_expect() {
