@@ -19,6 +19,8 @@ const REVISION: &str = "org.opencontainers.image.revision";
 #[ignore = "needs the lab: make e2e"]
 async fn a_commit_becomes_a_labelled_image_and_the_next_commit_the_next() {
     let world = world("happy").await.unwrap();
+    // A registry that outlives the story has tags of earlier tellings.
+    let before = world.lab.registry().tags(&world.repository("cv")).await.unwrap();
     let first =
         world.commit("main", &[("containers/cv/Dockerfile", Some(&dockerfile("1.0.3", "LABEL own=kept\nRUN echo built")))]).await.unwrap();
     world.source(json!({})).await.unwrap();
@@ -52,9 +54,13 @@ async fn a_commit_becomes_a_labelled_image_and_the_next_commit_the_next() {
     let second = world.commit("main", &[("containers/cv/extra", Some("x"))]).await.unwrap();
     let tag = format!("v1.0.3-{}", short(&second));
     world.until::<ContainerImage>("cv", "has the next tag", |i| i.status.as_ref().unwrap().latest.as_deref() == Some(&tag)).await.unwrap();
-    // A registry that outlives the story has tags of earlier tellings.
-    let tags = world.lab.registry().tags(&world.repository("cv")).await.unwrap();
-    assert!(tags.contains(&tag) && tags.contains(&format!("v1.0.3-{}", short(&first))), "{tags:?}");
+    let mut tags = world.lab.registry().tags(&world.repository("cv")).await.unwrap();
+    // What is attached to an image lies under a tag too where the registry has no referrers.
+    tags.retain(|tag| !before.contains(tag) && !tag.starts_with("sha256-"));
+    tags.sort();
+    let mut wanted = vec![format!("v1.0.3-{}", short(&first)), tag];
+    wanted.sort();
+    assert_eq!(tags, wanted);
     assert_eq!(world.api::<ImageBuild>().list(&ListParams::default()).await.unwrap().items.len(), 2);
 }
 
