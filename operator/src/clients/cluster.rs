@@ -106,10 +106,7 @@ impl Cluster {
         let params =
             DeleteParams { preconditions: Some(Preconditions { uid: object.uid(), resource_version: None }), ..DeleteParams::background() };
         let api: Api<K> = self.api(&object.namespace().unwrap_or_default());
-        match self.calls.cluster("api.delete", api.delete(&object.name_any(), &params)).await {
-            Err(error) if !error.is_not_found() && !error.is_conflict() => Err(error),
-            _ => Ok(()),
-        }
+        unless_gone(self.calls.cluster("api.delete", api.delete(&object.name_any(), &params)).await).map(drop)
     }
 
     /// Replaces our part of the status by server-side apply, and gives the object as it is then; `None` where it is gone.
@@ -125,11 +122,7 @@ impl Cluster {
         });
         let api: Api<K> = self.api(&object.namespace().unwrap_or_default());
         let params = PatchParams::apply(names::MANAGER).force();
-        match self.calls.cluster("api.apply_status", api.patch_status(&object.name_any(), &params, &Patch::Apply(patch))).await {
-            Ok(written) => Ok(Some(written)),
-            Err(error) if error.is_not_found() || error.is_conflict() => Ok(None),
-            Err(error) => Err(error),
-        }
+        unless_gone(self.calls.cluster("api.apply_status", api.patch_status(&object.name_any(), &params, &Patch::Apply(patch))).await)
     }
 
     /// Makes an object what it is here, by server-side apply.
@@ -149,10 +142,8 @@ impl Cluster {
     pub async fn supersede(&self, build: &ImageBuild, commit: &str) -> Result<(), CallError> {
         let patch = json!({"metadata": {"uid": build.uid(), "annotations": {names::SUPERSEDED_BY: commit}}, "spec": {"cancel": true}});
         let api: Api<ImageBuild> = self.api(&build.namespace().unwrap_or_default());
-        match self.calls.cluster("api.cancel", api.patch(&build.name_any(), &PatchParams::default(), &Patch::Merge(patch))).await {
-            Err(error) if !error.is_not_found() && !error.is_conflict() => Err(error),
-            _ => Ok(()),
-        }
+        let patched = self.calls.cluster("api.cancel", api.patch(&build.name_any(), &PatchParams::default(), &Patch::Merge(patch))).await;
+        unless_gone(patched).map(drop)
     }
 
     /// Adds an owner to an object that has none.
@@ -228,5 +219,14 @@ impl Cluster {
                 tracing::warn!(%error, reason = event.reason, "event not written");
             }
         });
+    }
+}
+
+/// An object that is gone, or is another one of the same name by now, is no error.
+fn unless_gone<T>(result: Result<T, CallError>) -> Result<Option<T>, CallError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.is_not_found() || error.is_conflict() => Ok(None),
+        Err(error) => Err(error),
     }
 }

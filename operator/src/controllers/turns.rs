@@ -14,7 +14,7 @@ use mainstay_crds::{ContainerImage, Engine, ImageBuild, ImageBuildStatus, Origin
 
 use super::context::Context;
 use super::source;
-use crate::domain::build::UNSCHEDULABLE;
+use crate::domain::build::{UNSCHEDULABLE, has_turn, is_running};
 use crate::domain::condition::find;
 use crate::domain::queue::{self, Entry, Turn};
 
@@ -81,8 +81,7 @@ impl Turns {
 }
 
 fn waiting(memory: &mut Memory, ctx: &Context, own: &Entry) -> Option<Waiting> {
-    let open = |build: &ImageBuild| build.status.as_ref().is_none_or(|status| status.completed_at.is_none());
-    let cache = ctx.builds.state_filter(open);
+    let cache = ctx.builds.state_filter(is_running);
     let entries = line(memory, &cache, own, |build| entry(ctx, build, build.status.as_ref()?));
     count(ctx, &entries);
     let cap = |engine| ctx.config.engine(engine).map_or(usize::MAX, |engine| engine.max_concurrent_builds.get());
@@ -95,8 +94,8 @@ fn waiting(memory: &mut Memory, ctx: &Context, own: &Entry) -> Option<Waiting> {
 /// All builds that run or wait: those that the cache shows as open, corrected by what is remembered. What it shows by itself is forgotten.
 fn line(memory: &mut Memory, cache: &[Arc<ImageBuild>], own: &Entry, describe: impl Fn(&ImageBuild) -> Option<Entry>) -> Vec<Entry> {
     let shown: HashMap<String, &Arc<ImageBuild>> = cache.iter().filter_map(|build| Some((build.uid()?, build))).collect();
-    let is_running = |build: &&Arc<ImageBuild>| build.status.as_ref().is_some_and(has_turn);
-    memory.given.retain(|uid, _| *uid == own.id || shown.get(uid).is_some_and(|build| !is_running(build)));
+    let shows_turn = |build: &&Arc<ImageBuild>| build.status.as_ref().is_some_and(has_turn);
+    memory.given.retain(|uid, _| *uid == own.id || shown.get(uid).is_some_and(|build| !shows_turn(build)));
     memory.ended.retain(|uid| shown.contains_key(uid));
     let mut entries: Vec<Entry> = Vec::new();
     for (uid, build) in shown {
@@ -106,11 +105,6 @@ fn line(memory: &mut Memory, cache: &[Arc<ImageBuild>], own: &Entry, describe: i
     }
     entries.push(memory.given.get(&own.id).unwrap_or(own).clone());
     entries
-}
-
-/// Whether a status says that the build has had its turn.
-fn has_turn(status: &ImageBuildStatus) -> bool {
-    status.admitted_at.is_some() || status.job.is_some()
 }
 
 /// A build in the queue; `None` before its engine was chosen, and where no node takes its pod: it uses nothing, and may wait for ever. Should

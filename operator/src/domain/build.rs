@@ -1,6 +1,6 @@
 //! The key of a build and the names that come of it (design section 6.1): the same key gives the same name, so that a second creation meets the first.
 
-use mainstay_crds::{BuildSettings, Variant};
+use mainstay_crds::{BuildSettings, ImageBuild, ImageBuildStatus, Variant};
 use sha2::{Digest, Sha256};
 
 /// Longest name of a Job whose pods can carry it as a label.
@@ -11,6 +11,16 @@ pub const CANCELLED: &str = "Cancelled";
 
 /// Reason of a build whose pod no node takes.
 pub const UNSCHEDULABLE: &str = "BuildPodUnschedulable";
+
+/// Whether a build has yet to end.
+pub fn is_running(build: &ImageBuild) -> bool {
+    build.status.as_ref().is_none_or(|status| status.completed_at.is_none())
+}
+
+/// Whether a build has had its turn: it holds a place of its engine until it ends.
+pub fn has_turn(status: &ImageBuildStatus) -> bool {
+    status.admitted_at.is_some() || status.job.is_some()
+}
 
 /// Everything that tells one wanted image from another. Attempts at the same key share a family.
 #[derive(Debug, Clone, Copy)]

@@ -14,7 +14,7 @@ use mainstay_crds::{
 use super::child;
 use crate::clients::registry::Image;
 use crate::domain::backoff;
-use crate::domain::build::{CANCELLED, Key, short};
+use crate::domain::build::{CANCELLED, Key, has_turn, is_running, short};
 use crate::domain::condition::{self, State, Verdict};
 use crate::domain::tag;
 
@@ -348,11 +348,6 @@ fn failure(state: &ImageBuildStatus) -> (String, String, bool) {
     }
 }
 
-/// Whether a build has yet to end.
-pub(super) fn is_running(build: &ImageBuild) -> bool {
-    build.status.as_ref().is_none_or(|status| status.completed_at.is_none())
-}
-
 fn builds_this(build: &ImageBuild, variant: Variant, commit: &str) -> bool {
     let status = build.status.as_ref();
     let at = status.and_then(|s| s.commit.as_deref()).or(build.spec.commit.as_deref());
@@ -379,7 +374,7 @@ fn ended(build: &ImageBuild) -> Option<Time> {
 /// Builds of ours for a commit that main has left behind, as far as `spec.supersededBuilds` wants them ended.
 fn superseded(observed: &Observed<'_>) -> Vec<Arc<ImageBuild>> {
     let policy = observed.image.spec.superseded_builds.unwrap_or_default();
-    let has_begun = |build: &ImageBuild| build.status.as_ref().is_some_and(|s| s.admitted_at.is_some() || s.job.is_some());
+    let has_begun = |build: &ImageBuild| build.status.as_ref().is_some_and(has_turn);
     let meant = |build: &ImageBuild| match policy {
         SupersededBuilds::CancelQueued => !has_begun(build),
         SupersededBuilds::CancelAll => true,

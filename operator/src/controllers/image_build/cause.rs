@@ -1,7 +1,7 @@
 //! What the Job and its pod say, in our words: how far it is, or why it failed (note ux section 3.3). Pure.
 
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod};
 
 use crate::domain::build::UNSCHEDULABLE;
 use crate::domain::report::Report;
@@ -144,7 +144,7 @@ fn pod_failure(pod: &Pod) -> Cause {
         _ => return Cause::new("Evicted", format!("the build pod was stopped by its node ({reason}): {message}"), true, Some(last)),
     }
     for name in STEPS {
-        let Some(ended) = container(pod, name).and_then(|s| s.state.as_ref()).and_then(|s| s.terminated.as_ref()) else { continue };
+        let Some(ended) = terminated(pod, name) else { continue };
         if ended.exit_code == 0 {
             continue;
         }
@@ -235,11 +235,15 @@ fn container<'a>(pod: &'a Pod, name: &str) -> Option<&'a ContainerStatus> {
 
 /// How a step ended; `None` while it has not.
 fn exit_code(pod: &Pod, name: &str) -> Option<i32> {
-    Some(container(pod, name)?.state.as_ref()?.terminated.as_ref()?.exit_code)
+    terminated(pod, name).map(|ended| ended.exit_code)
+}
+
+fn terminated<'a>(pod: &'a Pod, name: &str) -> Option<&'a ContainerStateTerminated> {
+    container(pod, name)?.state.as_ref()?.terminated.as_ref()
 }
 
 fn report_of(pod: &Pod, name: &str) -> Option<Report> {
-    container(pod, name)?.state.as_ref()?.terminated.as_ref()?.message.as_deref().and_then(Report::parse)
+    terminated(pod, name)?.message.as_deref().and_then(Report::parse)
 }
 
 fn waiting_for_image(pod: &Pod, name: &str) -> Option<String> {

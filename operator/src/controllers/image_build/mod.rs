@@ -48,8 +48,7 @@ const SOON: Duration = Duration::from_secs(2);
 /// Never: the type is that of kube.
 pub async fn reconcile(build: Arc<ImageBuild>, ctx: Arc<Context>) -> Result<Action, Infallible> {
     let build = ctx.newest(build).await;
-    let ended = build.status.as_ref().is_some_and(|status| status.completed_at.is_some());
-    if build.metadata.deletion_timestamp.is_some() || ended {
+    if build.metadata.deletion_timestamp.is_some() || !build::is_running(&build) {
         return Ok(Action::await_change());
     }
     let key = object_key(build.as_ref());
