@@ -261,8 +261,11 @@ impl Store {
         let (remote, deadline) = (remote.clone(), self.deadline);
         self.reading(key, move |repository, clone, known| {
             let pushed = push::write(repository, &remote, &request, deadline);
-            // Whatever came of it, the heads may have been read back.
-            read_graph(repository, &clone.main, known)?;
+            // Whatever came of it, the heads may have been read back. What was pushed is pushed: the next look reads them where this one cannot.
+            if let Err(error) = read_graph(repository, &clone.main, known) {
+                tracing::warn!(%error, "the heads could not be read after a push");
+                lock(known).graph = None;
+            }
             pushed
         })
         .await
