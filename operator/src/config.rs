@@ -59,6 +59,10 @@ pub struct Config {
     /// Registries that base images come from without TLS, as `host:port`.
     #[serde(default, rename = "plainHTTPRegistries")]
     pub plain_http_registries: Vec<String>,
+    /// Where base images of a registry are looked for first: the registry's host, and its mirrors as `host[:port][/path]`. A mirror without TLS
+    /// stands in [`Config::plain_http_registries`] too.
+    #[serde(default)]
+    pub registry_mirrors: BTreeMap<String, Vec<String>>,
     /// Environment of every build step, such as proxies. No secrets: Jobs can be read by many.
     #[serde(default)]
     pub build_environment: BTreeMap<String, String>,

@@ -67,6 +67,7 @@ allowedImages:
   from: {{- toYaml .Values.buildNamespaces | nindent 4 }}
 {{- end }}
 plainHTTPRegistries: {{- toYaml .Values.plainHTTPRegistries | nindent 2 }}
+registryMirrors: {{- toYaml .Values.registryMirrors | nindent 2 }}
 buildEnvironment: {{- toYaml .Values.buildEnvironment | nindent 2 }}
 imagePullSecrets: {{- toYaml .Values.imagePullSecrets | nindent 2 }}
 {{- end -}}

@@ -98,7 +98,7 @@ pub(super) fn step(engine: Engine, context: &str, settings: Option<&BuildSetting
     match engine {
         Engine::Auto => return None,
         Engine::Buildkit => {
-            environment.insert("BUILDKITD_CONFIG".to_owned(), buildkitd_config(&config.plain_http_registries));
+            environment.insert("BUILDKITD_CONFIG".to_owned(), buildkitd_config(config));
             container.command = Some(shell(BUILDKIT));
             container.args =
                 Some(dockerfile_options(settings, "--opt", "build-arg:", |target| vec!["--opt".to_owned(), format!("target={target}")]));
@@ -122,8 +122,11 @@ pub(super) fn step(engine: Engine, context: &str, settings: Option<&BuildSetting
                 format!("--tar-path={ARCHIVE}"),
                 format!("--ignore-path={WORKSPACE}"),
             ];
-            if !config.plain_http_registries.is_empty() {
-                args.extend(config.plain_http_registries.iter().map(|host| format!("--insecure-registry={host}")));
+            args.extend(config.plain_http_registries.iter().map(|host| format!("--insecure-registry={host}")));
+            for (registry, mirrors) in &config.registry_mirrors {
+                // kaniko's own name for Docker Hub.
+                let registry = if registry == "docker.io" { "index.docker.io" } else { registry };
+                args.extend(mirrors.iter().map(|mirror| format!("--registry-map={registry}={mirror}")));
             }
             args.extend(dockerfile_options(settings, "--build-arg", "", |target| vec![format!("--target={target}")]));
             container.args = Some(args);
@@ -214,8 +217,16 @@ fn dockerfile_options(settings: Option<&BuildSettings>, option: &str, prefix: &s
     options
 }
 
-fn buildkitd_config(plain_http: &[String]) -> String {
-    plain_http.iter().map(|host| format!("[registry.\"{host}\"]\n  http = true\n")).collect()
+/// One table for each registry, as TOML demands. BuildKit asks mirrors in their order, and the registry itself at last.
+fn buildkitd_config(config: &Config) -> String {
+    let mut registries: BTreeMap<&str, String> = BTreeMap::new();
+    for host in &config.plain_http_registries {
+        registries.insert(host, "  http = true\n".to_owned());
+    }
+    for (registry, mirrors) in &config.registry_mirrors {
+        *registries.entry(registry).or_default() += &format!("  mirrors = {mirrors:?}\n");
+    }
+    registries.into_iter().map(|(registry, settings)| format!("[registry.{registry:?}]\n{settings}")).collect()
 }
 
 /// A value that Kubernetes does not expand: it replaces `$(NAME)` in arguments and environment.
@@ -237,7 +248,7 @@ mod tests {
 
     fn config() -> Config {
         Config::parse(
-            "{steps: {image: r/m:1}, plainHTTPRegistries: ['10.88.0.1:5000'], engines: {buildkit: {image: r/b:1, nodeSelector: {disk: fast}}, kaniko: {image: r/k:1}, nix: {image: r/n:1}}}",
+            "{steps: {image: r/m:1}, plainHTTPRegistries: ['10.88.0.1:5000'], registryMirrors: {docker.io: ['10.88.0.1:5000', cache.example/hub]}, engines: {buildkit: {image: r/b:1, nodeSelector: {disk: fast}}, kaniko: {image: r/k:1}, nix: {image: r/n:1}}}",
         )
         .unwrap()
     }
@@ -272,11 +283,22 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_registries_reach_each_engine() {
-        let step = |engine| step(engine, "containers/cv", None, &config()).unwrap().container;
-        let toml = step(Engine::Buildkit).env.unwrap().into_iter().find(|e| e.name == "BUILDKITD_CONFIG").unwrap().value.unwrap();
-        assert!(toml.contains("[registry.\"10.88.0.1:5000\"]\n  http = true"));
-        assert!(step(Engine::Kaniko).args.unwrap().contains(&"--insecure-registry=10.88.0.1:5000".to_owned()));
+    fn mirrors_and_plain_http_reach_each_engine() {
+        let step = |engine, config: &Config| step(engine, "containers/cv", None, config).unwrap().container;
+        let toml = |config: &Config| {
+            let environment = step(Engine::Buildkit, config).env.unwrap();
+            environment.into_iter().find(|e| e.name == "BUILDKITD_CONFIG").unwrap().value.unwrap()
+        };
+        let plain = "[registry.\"10.88.0.1:5000\"]\n  http = true\n";
+        let mirrors = "  mirrors = [\"10.88.0.1:5000\", \"cache.example/hub\"]\n";
+        assert_eq!(toml(&config()), format!("{plain}[registry.\"docker.io\"]\n{mirrors}"));
+        let mut both = config();
+        both.registry_mirrors = BTreeMap::from([("10.88.0.1:5000".to_owned(), both.registry_mirrors["docker.io"].clone())]);
+        assert_eq!(toml(&both), format!("{plain}{mirrors}"), "a table that stands there twice is no TOML");
+        let args = step(Engine::Kaniko, &config()).args.unwrap();
+        let told: Vec<_> = args.iter().filter(|arg| arg.contains("registry")).collect();
+        let mapped = ["--registry-map=index.docker.io=10.88.0.1:5000", "--registry-map=index.docker.io=cache.example/hub"];
+        assert_eq!(told, ["--insecure-registry=10.88.0.1:5000", mapped[0], mapped[1]]);
     }
 
     #[test]
