@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures::StreamExt;
 use futures::channel::mpsc;
+use futures::{Stream, StreamExt};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
+use kube::api::PartialObjectMeta;
 use kube::runtime::controller::{Action, Config as ControllerConfig, Controller};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{WatchStreamExt, watcher};
@@ -79,7 +80,7 @@ pub async fn run(args: Args) -> Result<(), AppError> {
     let metrics = Arc::new(Metrics::default());
     let admin = Admin::new(metrics.clone());
     let calls = Calls::new(config.call_deadline, metrics.clone());
-    let cluster = Cluster::new(client, calls.clone());
+    let cluster = Cluster::new(client, calls.clone(), &config.watch_namespaces);
 
     let repositories = controller::<SourceRepository>(&cluster);
     let images = controller::<ContainerImage>(&cluster);
@@ -115,7 +116,6 @@ pub async fn run(args: Args) -> Result<(), AppError> {
     });
 
     let ours = watcher::Config::default().labels(&format!("{}={}", names::MANAGED_BY, names::MANAGER));
-    let any = watcher::Config::default;
     let (tell_images, images_told) = mpsc::channel(1);
     let (tell_pins, pins_told) = mpsc::channel(1);
     let image_changed = Arc::new(Notify::new());
@@ -123,34 +123,36 @@ pub async fn run(args: Args) -> Result<(), AppError> {
     let repositories = run_controller(repositories, source_repository::reconcile, ctx.clone());
     let (of_build, of_repository, of_pin) = (ctx.clone(), ctx.clone(), ctx.clone());
     let images = images
-        .watches(cluster.everywhere::<ImageBuild>(), any(), move |build| {
+        .watches_stream(touched::<ImageBuild>(&cluster), move |build| {
             of_build.lags.builds.saw(&build);
             Some(ObjectRef::new(&build.spec.image).within(&build.namespace()?))
         })
         // A new head of main concerns every image of its namespace.
-        .watches(cluster.everywhere::<SourceRepository>(), any(), move |repository| {
+        .watches_stream(touched::<SourceRepository>(&cluster), move |repository| {
             of_repository.lags.repositories.saw(&repository);
             all_in(&of_repository.images, repository.namespace())
         })
-        .watches(cluster.everywhere::<ManifestPin>(), any(), move |pin| {
+        .watches_stream(touched::<ManifestPin>(&cluster), move |pin| {
             of_pin.lags.pins.saw(&pin);
             violating(&of_pin.images, &pin)
         })
         .reconcile_all_on(settled(images_told))
         .reconcile_all_on(once_filled(&caches));
     let images = run_controller(images, container_image::reconcile, ctx.clone());
-    let builds = builds.owns(cluster.everywhere::<Job>(), ours.clone()).watches(cluster.everywhere::<Pod>(), ours, |pod| build_of(&pod));
+    let builds = builds
+        .owns_stream(cluster.watch::<PartialObjectMeta<Job>>(&ours, None).touched_objects())
+        .watches_stream(cluster.watch::<Pod>(&ours, None).touched_objects(), |pod| build_of(&pod));
     let builds = builds.reconcile_all_on(builds_told).reconcile_all_on(once_filled(&caches));
     let builds = run_controller(builds, image_build::reconcile, ctx.clone());
     let (of_image, of_repository, changed) = (ctx.clone(), ctx.clone(), image_changed.clone());
     let pins = pins
-        .watches(cluster.everywhere::<ContainerImage>(), any(), move |image| {
+        .watches_stream(touched::<ContainerImage>(&cluster), move |image| {
             of_image.lags.images.saw(&image);
             of_image.batch.saw(&image);
             changed.notify_one();
             all_in(&of_image.pins, image.namespace())
         })
-        .watches(cluster.everywhere::<SourceRepository>(), any(), move |repository| {
+        .watches_stream(touched::<SourceRepository>(&cluster), move |repository| {
             of_repository.lags.repositories.saw(&repository);
             all_in(&of_repository.pins, repository.namespace())
         })
@@ -181,9 +183,14 @@ fn controller<K: Namespaced + Send + Sync + 'static>(cluster: &Cluster) -> Contr
 where
     K::DynamicType: Default,
 {
-    Controller::new(cluster.everywhere::<K>(), watcher::Config::default())
-        .with_config(ControllerConfig::default().concurrency(CONCURRENCY))
-        .shutdown_on_signal()
+    let (store, writer) = reflector::store();
+    let stream = cluster.watch(&watcher::Config::default(), Some(&store)).reflect(writer).applied_objects();
+    Controller::for_stream(stream, store).with_config(ControllerConfig::default().concurrency(CONCURRENCY)).shutdown_on_signal()
+}
+
+/// All objects of a kind that something happens to.
+fn touched<K: Namespaced + Send + Sync + 'static>(cluster: &Cluster) -> impl Stream<Item = watcher::Result<K>> + Send + 'static {
+    cluster.watch(&watcher::Config::default(), None).touched_objects()
 }
 
 async fn run_controller<K, F, R>(controller: Controller<K>, reconcile: F, ctx: Arc<Context>)
@@ -232,7 +239,7 @@ async fn fill(ctx: &Context) {
 }
 
 /// One signal, when every cache has its first content.
-fn once_filled(filled: &watch::Receiver<bool>) -> impl futures::Stream<Item = ()> + Send + 'static {
+fn once_filled(filled: &watch::Receiver<bool>) -> impl Stream<Item = ()> + Send + 'static {
     let mut filled = filled.clone();
     futures::stream::once(async move {
         // It fails where the program ends, and then nothing matters.
@@ -241,7 +248,7 @@ fn once_filled(filled: &watch::Receiver<bool>) -> impl futures::Stream<Item = ()
 }
 
 /// Many signals at once are one, a moment later.
-fn settled(signals: mpsc::Receiver<()>) -> impl futures::Stream<Item = ()> + Send + 'static {
+fn settled(signals: mpsc::Receiver<()>) -> impl Stream<Item = ()> + Send + 'static {
     signals.then(|()| tokio::time::sleep(PODS_SETTLE))
 }
 
@@ -253,7 +260,7 @@ async fn watch_pods(
     mut images: mpsc::Sender<()>,
     mut pins: mpsc::Sender<()>,
 ) {
-    let stream = watcher(cluster.everywhere::<Pod>(), watcher::Config::default()).default_backoff().modify(pods::strip).reflect(writer);
+    let stream = cluster.watch(&watcher::Config::default(), Some(&ctx.pods)).modify(pods::strip).reflect(writer);
     let mut touched = std::pin::pin!(stream.touched_objects());
     while let Some(pod) = touched.next().await {
         let Ok(pod) = pod else { continue };

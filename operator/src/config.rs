@@ -37,6 +37,9 @@ pub enum ConfigError {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Config {
+    /// The namespaces whose objects are looked at, and where builds run; none means all.
+    #[serde(default)]
+    pub watch_namespaces: Vec<String>,
     /// How often a SourceRepository that does not say looks for commits.
     #[serde(default = "Config::default_interval", deserialize_with = "readable")]
     pub interval: Duration,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use futures::AsyncReadExt;
 use k8s_openapi::NamespaceResourceScope;
@@ -34,6 +35,7 @@ pub struct Cluster {
     client: Client,
     calls: Calls,
     recorder: Recorder,
+    namespaces: Arc<[String]>,
 }
 
 impl Debug for Cluster {
@@ -43,10 +45,10 @@ impl Debug for Cluster {
 }
 
 impl Cluster {
-    /// Speaks as field manager and event source `mainstay`.
-    pub fn new(client: Client, calls: Calls) -> Self {
+    /// Speaks as field manager and event source `mainstay`. It watches these namespaces only, or all where none is named.
+    pub fn new(client: Client, calls: Calls, namespaces: &[String]) -> Self {
         let reporter = Reporter { controller: names::MANAGER.to_owned(), instance: None };
-        Self { recorder: Recorder::new(client.clone(), reporter), client, calls }
+        Self { recorder: Recorder::new(client.clone(), reporter), client, calls, namespaces: namespaces.into() }
     }
 
     /// The client, for kinds that are not ours.
@@ -64,9 +66,9 @@ impl Cluster {
         Api::namespaced(self.client.clone(), namespace)
     }
 
-    /// An API for all namespaces, for watches.
-    pub fn everywhere<K: Namespaced>(&self) -> Api<K> {
-        Api::all(self.client.clone())
+    /// The namespaces that are watched; none means all.
+    pub(super) fn namespaces(&self) -> &[String] {
+        &self.namespaces
     }
 
     /// An object, or `None` where there is none.
