@@ -35,8 +35,20 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- with .Values.image.digest }}@{{ . }}{{ end -}}
 {{- end -}}
 
+{{/* The namespaces where builds run, as JSON. */}}
+{{- define "mainstay.buildNamespaces" -}}
+{{- $watched := .Values.watchNamespaces }}
+{{- range .Values.buildNamespaces }}
+{{- if and $watched (not (has . $watched)) }}
+{{- fail (printf "buildNamespaces has %s, which is not in watchNamespaces: the operator would not look there" .) }}
+{{- end }}
+{{- end }}
+{{- default $watched .Values.buildNamespaces | toJson -}}
+{{- end -}}
+
 {{/* The operator's configuration file; engines without an image are left out. */}}
 {{- define "mainstay.config" -}}
+watchNamespaces: {{ toJson .Values.watchNamespaces }}
 interval: {{ .Values.interval }}
 resync: {{ .Values.resync }}
 batchWindow: {{ .Values.batchWindow }}
@@ -64,7 +76,7 @@ engines:
 allowedImages:
   namespace: {{ .Release.Namespace }}
   name: {{ include "mainstay.name" . }}-images
-  from: {{- toYaml .Values.buildNamespaces | nindent 4 }}
+  from: {{ include "mainstay.buildNamespaces" . }}
 {{- end }}
 plainHTTPRegistries: {{- toYaml .Values.plainHTTPRegistries | nindent 2 }}
 registryMirrors: {{- toYaml .Values.registryMirrors | nindent 2 }}

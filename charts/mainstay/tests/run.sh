@@ -3,7 +3,7 @@
 #
 #   tests/run.sh [helm] [kustomize]
 #
-# In valid/, `# has:` and `# lacks:` name a line of what is rendered. In invalid/, `# says:` names a part of Helm's complaint.
+# In valid/, `# has:` and `# lacks:` name a line of what is rendered, `# secrets:` kind and namespace of a role that reads Secrets. In invalid/, `# says:` names a part of Helm's complaint.
 set -euo pipefail
 export HELM=${1:-helm}
 kustomize=${2:-}
@@ -24,6 +24,12 @@ said() {
   sed -n "s/^# $1: //p" "$2"
 }
 
+# Kind and namespace of every object that speaks of Secrets as of a resource.
+secret_readers() {
+  awk '/^---/ {kind = namespace = ""} $1 == "kind:" && !kind {kind = $2} /^  namespace:/ {namespace = $2}
+       /resources: .*secrets/ {print kind (namespace ? " " namespace : "")}' "$1"
+}
+
 "$HELM" lint "$chart" --strict > "$work/lint" 2>&1 || fail lint "$(cat "$work/lint")"
 
 # The values of the lab are those that the stories install with.
@@ -40,8 +46,12 @@ for values in "$here"/valid/*.yaml "$checkout/e2e/lab/values.yaml"; do
   while read -r line; do
     ! grep -qF -- "$line" "$work/out" || fail "$name" "what is rendered has: $line"
   done < <(said lacks "$values")
-  [ "$(grep -c 'resources: .*secrets' "$work/out")" = 1 ] || fail "$name" "somebody besides the operator may read Secrets"
+  readers=$(said secrets "$values")
+  [ "$(secret_readers "$work/out")" = "${readers:-ClusterRole}" ] || fail "$name" "Secrets are read by: $(secret_readers "$work/out")"
 done
+
+"$HELM" template mainstay "$chart" --values "$here/valid/digests.yaml" | grep '^ *image: ' > "$work/images"
+! grep -v '@sha256:' "$work/images" || fail digests.yaml "an image has no digest"
 
 for values in "$here"/invalid/*.yaml; do
   name=$(basename "$values")
