@@ -6,6 +6,7 @@
 //! - [`ManifestPin`] (`mpin`): which manifests to keep pinned to the newest images from main.
 //! - [`AllowedImages`]: what the admission policy reads; the operator alone writes it.
 //! - [`names`]: annotations and labels that are part of the API.
+//! - [`Reason`]: the words of conditions, statuses and events, with what each means and what to do.
 //!
 //! No client and no async here. Defaults are never written to a spec: what was decided stands in `status.resolved`.
 //! `crdgen` turns the types into `crds/generated`; `crds/samples` holds objects that must be accepted or refused.
@@ -19,6 +20,8 @@ mod container_image;
 mod image_build;
 mod manifest_pin;
 pub mod names;
+mod reason;
+mod reasons;
 mod reference;
 mod source_repository;
 mod variant;
@@ -34,6 +37,8 @@ pub use manifest_pin::{
     CommitSettings, ForgeProvider, ImageSelector, ManifestPin, ManifestPinSpec, ManifestPinStatus, PinPolicy, PinStatus, PinTarget,
     PullRequestSettings, PullRequestStatus, ResolvedPin, SkippedPlace, ViolationPolicy, WriteMode,
 };
+pub use reason::{Place, Says, Use};
+pub use reasons::Reason;
 pub use reference::LocalReference;
 pub use source_repository::{
     Discovery, PromoteIdentical, ProvenanceSettings, RegistrySettings, ResolvedRepository, SkippedDirectory, SourceRepository,

@@ -1,8 +1,10 @@
 //! The class and reason that every error of ours has (design section 5).
 //!
-//! The class decides what happens next; the reason is a static word that serves condition, event and metric label alike.
+//! The class decides what happens next; the reason is one word of the API that serves condition, event and metric label alike.
 
 use std::time::Duration;
+
+use mainstay_crds::Reason;
 
 /// What an error asks of the one who meets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,8 +24,8 @@ pub enum Class {
 pub trait Classified: std::error::Error {
     /// What to do about it.
     fn class(&self) -> Class;
-    /// CamelCase word, part of the API: condition reason, event reason and metric label.
-    fn reason(&self) -> &'static str;
+    /// The word for condition, event and metric label.
+    fn reason(&self) -> Reason;
 }
 
 /// The whole chain of causes in one line, without what the outer message already said.
@@ -52,6 +54,25 @@ mod tests {
     #[derive(Debug, thiserror::Error)]
     #[error("inner says no")]
     struct Inner;
+
+    /// Types see to it that every reason which is used is in the table; this is for the other way round.
+    #[test]
+    fn every_reason_of_the_table_is_used() {
+        let mut used = String::new();
+        let mut pending = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
+        while let Some(path) = pending.pop() {
+            if path.is_dir() {
+                pending.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            } else if !path.to_string_lossy().ends_with("_tests.rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                used.push_str(text.split("#[cfg(test)]").next().unwrap_or_default());
+            }
+        }
+        let words: std::collections::HashSet<&str> =
+            used.split("Reason::").skip(1).filter_map(|rest| rest.split(|c: char| !c.is_alphanumeric()).next()).collect();
+        let unused: Vec<&Reason> = Reason::ALL.iter().filter(|reason| !words.contains(reason.as_str())).collect();
+        assert!(unused.is_empty(), "nothing says {unused:?}: take them out of crds/src/reasons.rs");
+    }
 
     #[test]
     fn chain_names_every_cause_once() {

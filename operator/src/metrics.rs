@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use mainstay_crds::Reason;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -32,7 +33,7 @@ struct ReconcileLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct BuildLabels {
     engine: &'static str,
-    reason: String,
+    reason: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -128,8 +129,8 @@ impl Metrics {
     }
 
     /// One build ended.
-    pub fn build(&self, engine: &'static str, reason: &str, took: Option<Duration>) {
-        self.builds.get_or_create(&BuildLabels { engine, reason: reason.to_owned() }).inc();
+    pub fn build(&self, engine: &'static str, reason: Reason, took: Option<Duration>) {
+        self.builds.get_or_create(&BuildLabels { engine, reason: reason.as_str() }).inc();
         if let Some(took) = took {
             self.build_seconds.observe(took.as_secs_f64());
         }
@@ -187,7 +188,7 @@ mod tests {
     fn calls_and_builds_are_counted() {
         let metrics = Metrics::default();
         metrics.call("git.sync", "ok", Duration::from_millis(20));
-        metrics.build("buildkit", "Pushed", Some(Duration::from_secs(10)));
+        metrics.build("buildkit", Reason::Pushed, Some(Duration::from_secs(10)));
         metrics.queue("nix", 2, 5);
         metrics.reconcile("containerimage", "ok");
         metrics.pin_commit("Landed");

@@ -180,7 +180,7 @@ async fn what_a_forge_says_has_a_class() {
         ] {
             w.answer_with(status, headers, Body::from(body.to_owned()));
             let error = w.forge.open("t", "b", "b", "main").await.unwrap_err();
-            assert_eq!((error.reason(), error.class()), (reason, class), "{status}: {error}");
+            assert_eq!((error.reason().as_str(), error.class()), (reason, class), "{status}: {error}");
             assert!(error.to_string().contains("127.0.0.1/o/r"), "{error}");
             assert!(!format!("{error} {error:?} {:?}", w.forge).contains(TOKEN), "{error:?} {:?}", w.forge);
         }
@@ -199,7 +199,7 @@ async fn no_answer_takes_longer_or_more_than_it_may() {
     assert!(matches!(&error, ForgeError::ResponseInvalid { message, .. } if message.contains("longer")), "{error}");
     w.answer_with(200, &[], Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>()));
     let error = w.forge.find("b").await.unwrap_err();
-    assert_eq!((error.reason(), error.class()), ("ForgeUnavailable", Class::Transient { after: None }), "{error}");
+    assert_eq!((error.reason().as_str(), error.class()), ("ForgeUnavailable", Class::Transient { after: None }), "{error}");
 }
 
 #[tokio::test]
@@ -209,7 +209,7 @@ async fn the_token_goes_to_no_other_place() {
         for there in [format!("http://{}/api/repos/o/r/pulls?x=s3cr3t-t0ken", other.address), "/api/repositories/1/pulls".to_owned()] {
             w.answer_with(status, &[("location", &there)], Body::empty());
             let error = w.forge.open("t", "b", "b", "main").await.unwrap_err();
-            assert_eq!((error.reason(), error.class()), ("ForgeRepositoryMoved", Class::Terminal), "{error}");
+            assert_eq!((error.reason().as_str(), error.class()), ("ForgeRepositoryMoved", Class::Terminal), "{error}");
             assert!(error.to_string().contains("/api/repo") && !error.to_string().contains(TOKEN), "{error}");
         }
     }

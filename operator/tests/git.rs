@@ -128,7 +128,7 @@ async fn credentials_are_used_and_refusals_named() {
     w.store.sync("k", &with(basic("word"))).await.unwrap();
     let before = w.server.behaviour.requests.load(Ordering::SeqCst);
     let error = w.store.sync("k", &with(basic("wrong"))).await.unwrap_err();
-    assert_eq!((error.reason(), error.class()), ("AuthenticationFailed", Class::Terminal));
+    assert_eq!((error.reason().as_str(), error.class()), ("AuthenticationFailed", Class::Terminal));
     assert!(!error.to_string().contains("wrong"), "{error}");
     assert_eq!(w.server.behaviour.requests.load(Ordering::SeqCst), before + 1, "a refused password is sent once");
     assert_eq!(w.store.sync("k", &w.remote(None)).await.unwrap_err().reason(), "AuthenticationFailed");
@@ -150,7 +150,7 @@ async fn what_a_server_says_has_a_class() {
     ] {
         w.server.behaviour.instead.store(status, Ordering::SeqCst);
         let error = w.store.sync("k", &w.remote(None)).await.unwrap_err();
-        assert_eq!((error.reason(), error.class()), (reason, class), "{status}: {error}");
+        assert_eq!((error.reason().as_str(), error.class()), (reason, class), "{status}: {error}");
     }
     w.server.behaviour.instead.store(0, Ordering::SeqCst);
     let error = w.store.sync("k", &w.remote(Some("nope"))).await.unwrap_err();
@@ -182,7 +182,7 @@ async fn what_is_no_container_is_skipped_with_a_reason() {
     let head = w.store.sync("k", &w.remote(None)).await.unwrap().head;
     let listing = w.store.list("k", &head, "containers").await.unwrap();
     assert_eq!(listing.found.iter().map(|found| found.name.as_str()).collect::<Vec<_>>(), ["good"]);
-    let mut skipped: Vec<(&str, &str)> = listing.skipped.iter().map(|s| (s.path.as_str(), s.reason)).collect();
+    let mut skipped: Vec<(&str, &str)> = listing.skipped.iter().map(|s| (s.path.as_str(), s.reason.as_str())).collect();
     skipped.sort_unstable();
     assert_eq!(
         skipped,

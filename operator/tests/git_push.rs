@@ -164,7 +164,7 @@ async fn a_refusal_is_final_and_quotes_the_server() {
     for hook in ["pre-receive", "update"] {
         w.repository.hook(hook, "printf 'branch main is protected\\033[1m:\\r\\nopen a pull request \\377\\n' >&2; exit 1");
         let error = w.write(request(&head, &[("a", "2")])).await.unwrap_err();
-        assert_eq!((error.reason(), error.class()), ("PushRejected", Class::Terminal), "{error}");
+        assert_eq!((error.reason().as_str(), error.class()), ("PushRejected", Class::Terminal), "{error}");
         let text = error.to_string();
         assert!(text.contains("hook declined: branch main is protected[1m:: open a pull request") && text.contains("protected"), "{text}");
         assert!(!text.contains(|c: char| c.is_control()), "{text:?}");
@@ -200,7 +200,7 @@ async fn a_push_whose_answer_is_lost_is_recognised() {
     w.repository.hook("pre-receive", "exit 1");
     w.server.behaviour.answer_of_push.store(502, Ordering::SeqCst);
     let error = w.write(request(&head, &[("a", "x")])).await.unwrap_err();
-    assert_eq!((error.reason(), w.tip("main")), ("RepositoryUnreachable", head));
+    assert_eq!((error.reason().as_str(), w.tip("main")), ("RepositoryUnreachable", head));
 }
 
 #[tokio::test]

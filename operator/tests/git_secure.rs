@@ -46,7 +46,7 @@ fn store(directory: &Path) -> Store {
 async fn reason(store: &Store, remote: &Remote) -> &'static str {
     match store.sync("k", remote).await {
         Ok(_) => "ok",
-        Err(error) => error.reason(),
+        Err(error) => error.reason().as_str(),
     }
 }
 

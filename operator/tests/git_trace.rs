@@ -113,7 +113,7 @@ async fn selected_files_are_read_and_the_others_named() {
     assert_eq!(files, [("deploy/b.yaml", 0o100_644, 2), ("deploy/limit.yaml", 0o100_644, 4 << 20), ("deploy/x/a.yaml", 0o100_755, 6)]);
     assert_eq!(found.files[2].bytes, b"a: 1\r\n");
     assert_eq!(found.files[2].blob, w.repository.work(&["rev-parse", "HEAD:deploy/x/a.yaml"]));
-    let skipped: Vec<(&str, &str)> = found.skipped.iter().map(|one| (one.path.as_str(), one.reason)).collect();
+    let skipped: Vec<(&str, &str)> = found.skipped.iter().map(|one| (one.path.as_str(), one.reason.as_str())).collect();
     assert_eq!(
         skipped,
         [

@@ -49,7 +49,7 @@ async fn a_password_is_asked_for_and_a_wrong_one_named() {
     assert_eq!(registry(&server.endpoint, Some("word")).image("team/cv", "v1").await.unwrap(), None);
     for password in [Some("wrong"), None] {
         let error = registry(&server.endpoint, password).image("team/cv", "v1").await.unwrap_err();
-        assert_eq!((error.reason(), error.class()), ("RegistryUnauthorized", Class::Terminal));
+        assert_eq!((error.reason().as_str(), error.class()), ("RegistryUnauthorized", Class::Terminal));
         let words = error.to_string();
         assert!(words.contains("team/cv") && words.contains("spec.registry.credentialsSecretRef") && !words.contains("wrong"), "{words}");
     }
@@ -90,7 +90,7 @@ async fn a_pause_that_is_asked_for_is_passed_on() {
     for (status, reason) in [(429, "RegistryThrottled"), (503, "RegistryUnavailable"), (500, "RegistryUnavailable")] {
         let address = mock(move |_, _| Response::builder().status(status).header("retry-after", "9").body(Body::empty()).unwrap()).await;
         let error = registry(&address.to_string(), None).image("x", "v1").await.unwrap_err();
-        assert_eq!((error.reason(), error.class()), (reason, Class::Transient { after: Some(Duration::from_secs(9)) }));
+        assert_eq!((error.reason().as_str(), error.class()), (reason, Class::Transient { after: Some(Duration::from_secs(9)) }));
     }
     let nobody = registry("127.0.0.1:9", None).image("x", "v1").await.unwrap_err();
     assert_eq!(nobody.reason(), "RegistryUnavailable");

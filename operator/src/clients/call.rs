@@ -5,6 +5,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use mainstay_crds::Reason;
+
 use crate::clients::forge::ForgeError;
 use crate::clients::git::GitError;
 use crate::clients::registry::RegistryError;
@@ -52,19 +54,19 @@ impl Classified for CallError {
         }
     }
 
-    fn reason(&self) -> &'static str {
+    fn reason(&self) -> Reason {
         match self {
             CallError::Cluster { source, .. } => match source.as_ref() {
-                kube::Error::Api(status) if status.code == 403 => "ApiForbidden",
-                kube::Error::Api(status) if status.code == 404 => "ApiNotFound",
-                kube::Error::Api(status) if status.code == 409 => "ApiConflict",
-                kube::Error::Api(status) if status.code == 422 => "ApiInvalid",
-                _ => "ApiUnavailable",
+                kube::Error::Api(status) if status.code == 403 => Reason::ApiForbidden,
+                kube::Error::Api(status) if status.code == 404 => Reason::ApiNotFound,
+                kube::Error::Api(status) if status.code == 409 => Reason::ApiConflict,
+                kube::Error::Api(status) if status.code == 422 => Reason::ApiInvalid,
+                _ => Reason::ApiUnavailable,
             },
             CallError::Git(error) => error.reason(),
             CallError::Registry(error) => error.reason(),
             CallError::Forge(error) => error.reason(),
-            CallError::Overdue { .. } => "Overdue",
+            CallError::Overdue { .. } => Reason::Overdue,
         }
     }
 }
@@ -72,12 +74,12 @@ impl Classified for CallError {
 impl CallError {
     /// Whether the API server said that there is no such object.
     pub fn is_not_found(&self) -> bool {
-        self.reason() == "ApiNotFound"
+        self.reason() == Reason::ApiNotFound
     }
 
     /// Whether the API server said that the object is there already, or has changed.
     pub fn is_conflict(&self) -> bool {
-        self.reason() == "ApiConflict"
+        self.reason() == Reason::ApiConflict
     }
 }
 
@@ -127,7 +129,7 @@ impl Calls {
     ) -> Result<T, CallError> {
         let begun = Instant::now();
         let result = tokio::time::timeout(deadline, call).await.unwrap_or(Err(CallError::Overdue { site, deadline }));
-        self.metrics.call(site, result.as_ref().map_or_else(Classified::reason, |_| "ok"), begun.elapsed());
+        self.metrics.call(site, result.as_ref().map_or_else(|error| error.reason().as_str(), |_| "ok"), begun.elapsed());
         result
     }
 }
@@ -141,7 +143,7 @@ mod tests {
         let metrics = Arc::new(Metrics::default());
         let calls = Calls::new(Duration::from_millis(10), metrics.clone());
         let error = calls.cluster("api.get", std::future::pending::<kube::Result<()>>()).await.unwrap_err();
-        assert_eq!((error.reason(), error.class()), ("Overdue", Class::Transient { after: None }));
+        assert_eq!((error.reason().as_str(), error.class()), ("Overdue", Class::Transient { after: None }));
         assert!(metrics.encode().contains(r#"mainstay_calls_total{site="api.get",outcome="Overdue"} 1"#));
     }
 }

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{Node, Pod, Secret};
 use kube::api::{Api, DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource, ResourceExt};
-use mainstay_crds::{ImageBuild, names};
+use mainstay_crds::{ImageBuild, Reason, names};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -205,11 +205,11 @@ impl Cluster {
     }
 
     /// Tells the story of an object. Nobody waits for it, and one that cannot be written is not worth failing for: the status says the same.
-    pub fn event<K: Namespaced>(&self, object: &K, warning: bool, reason: &str, action: &str, note: &str) {
+    pub fn event<K: Namespaced>(&self, object: &K, warning: bool, reason: Reason, action: &str, note: &str) {
         let note: String = note.chars().take(1000).collect();
         let event = Event {
             type_: if warning { EventType::Warning } else { EventType::Normal },
-            reason: reason.to_owned(),
+            reason: reason.into(),
             // Events that differ in their note alone are joined, and the first note stays: the hash keeps them apart.
             action: format!("{action}-{}", hex::encode(Sha256::digest(&note)).get(..8).unwrap_or_default()),
             note: Some(note),

@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use kube::ResourceExt;
-use mainstay_crds::{LocalReference, SourceRepository};
+use mainstay_crds::{LocalReference, Reason, SourceRepository};
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
@@ -40,7 +40,7 @@ pub async fn registry(ctx: &Context, repository: &SourceRepository, image: &str)
             "image {image} is not on {endpoint}, the host of spec.registry.prefix of SourceRepository {}: its credentials are for that host only",
             repository.name_any()
         );
-        return Err(Problem::stuck("InvalidSpec", text));
+        return Err(Problem::stuck(Reason::InvalidSpec, text));
     };
     let docker = secret(ctx, repository, "spec.registry.credentialsSecretRef", settings.credentials_secret_ref.as_ref()).await?;
     let credential = match &docker {
@@ -49,13 +49,13 @@ pub async fn registry(ctx: &Context, repository: &SourceRepository, image: &str)
             let name = settings.credentials_secret_ref.as_ref().map(|r| r.name.clone()).unwrap_or_default();
             let json = data.get(".dockerconfigjson").ok_or_else(|| {
                 Problem::retrying(
-                    "SecretInvalid",
+                    Reason::SecretInvalid,
                     format!("Secret {name} has no key .dockerconfigjson: it must be of type kubernetes.io/dockerconfigjson"),
                 )
             })?;
             let found = Credential::from_docker_config(json, image).map_err(CallError::from)?;
             Some(found.ok_or_else(|| {
-                Problem::retrying("SecretInvalid", format!("Secret {name} has no credentials for {endpoint}: add them under auths"))
+                Problem::retrying(Reason::SecretInvalid, format!("Secret {name} has no credentials for {endpoint}: add them under auths"))
             })?)
         }
     };
@@ -64,7 +64,7 @@ pub async fn registry(ctx: &Context, repository: &SourceRepository, image: &str)
         Some(data) => Some(
             data.get("ca.crt")
                 .cloned()
-                .ok_or_else(|| Problem::retrying("SecretInvalid", "the Secret of spec.registry.caSecretRef has no key ca.crt"))?,
+                .ok_or_else(|| Problem::retrying(Reason::SecretInvalid, "the Secret of spec.registry.caSecretRef has no key ca.crt"))?,
         ),
     };
     let plain_http = settings.plain_http.unwrap_or(false);
@@ -101,7 +101,7 @@ async fn secret(
 /// Where there is none.
 pub async fn named_secret(ctx: &Context, namespace: &str, field: &str, name: &str) -> Result<Arc<SecretData>, Problem> {
     let found = ctx.secrets.get(&ctx.cluster, namespace, name).await?;
-    found.ok_or_else(|| Problem::retrying("SecretNotFound", format!("Secret {namespace}/{name} ({field}) does not exist: create it")))
+    found.ok_or_else(|| Problem::retrying(Reason::SecretNotFound, format!("Secret {namespace}/{name} ({field}) does not exist: create it")))
 }
 
 /// Looks whether the Secret that signs provenance is there and holds a key: a pod that waits for it says little.
@@ -114,7 +114,7 @@ pub async fn signing_key(ctx: &Context, repository: &SourceRepository, name: &st
     if data.contains_key("signing.key") {
         return Ok(());
     }
-    Err(Problem::retrying("SecretInvalid", format!("Secret {name} ({field}) has no key signing.key")))
+    Err(Problem::retrying(Reason::SecretInvalid, format!("Secret {name} ({field}) has no key signing.key")))
 }
 
 fn fingerprint(endpoint: &str, plain_http: bool, ca: Option<&[u8]>, credential: Option<&Credential>) -> String {

@@ -195,7 +195,7 @@ impl Context {
                 self.metrics.reconcile(controller, outcome);
                 if outcome != "waiting" {
                     let verdict = &problem.verdict;
-                    tracing::warn!(object, reason = verdict.reason, outcome, "{}", verdict.message);
+                    tracing::warn!(object, reason = %verdict.reason, outcome, "{}", verdict.message);
                 }
                 Action::requeue(self.failures.pause(object, problem))
             }
@@ -205,12 +205,14 @@ impl Context {
 
 #[cfg(test)]
 mod tests {
+    use mainstay_crds::Reason;
+
     use super::*;
 
     #[test]
     fn pauses_grow_until_the_object_is_well() {
         let failures = Failures::default();
-        let problem = Problem::retrying("X", "x");
+        let problem = Problem::retrying(Reason::Overdue, "x");
         let first = failures.pause("a", &problem);
         let fifth = (0..4).map(|_| failures.pause("a", &problem)).last().unwrap();
         assert!(fifth > first * 4, "{first:?} {fifth:?}");
@@ -222,9 +224,9 @@ mod tests {
     fn a_pause_that_was_asked_for_is_kept() {
         let failures = Failures::default();
         let asked = Duration::from_secs(90);
-        let mut problem = Problem::retrying("Throttled", "x");
+        let mut problem = Problem::retrying(Reason::RegistryThrottled, "x");
         problem.class = Class::Transient { after: Some(asked) };
         assert_eq!(failures.pause("a", &problem), asked);
-        assert_eq!(failures.pause("a", &Problem::waiting("W", "w", Duration::from_secs(2))), Duration::from_secs(2));
+        assert_eq!(failures.pause("a", &Problem::waiting(Reason::Queued, "w", Duration::from_secs(2))), Duration::from_secs(2));
     }
 }

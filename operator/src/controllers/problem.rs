@@ -1,5 +1,7 @@
 //! What keeps an object from its goal, in the words of its condition.
 
+use mainstay_crds::Reason;
+
 use crate::clients::call::CallError;
 use crate::clients::git::GitError;
 use crate::domain::condition::{State, Verdict};
@@ -18,12 +20,12 @@ pub struct Problem {
 
 impl Problem {
     /// Stays until an input changes. It is looked at again all the same, seldom: not every input can be watched.
-    pub fn stuck(reason: &str, message: impl Into<String>) -> Self {
+    pub fn stuck(reason: Reason, message: impl Into<String>) -> Self {
         Self { verdict: Verdict::new(State::Stuck, reason, message), class: Class::Terminal, warming_up: false }
     }
 
     /// May pass by itself.
-    pub fn retrying(reason: &str, message: impl Into<String>) -> Self {
+    pub fn retrying(reason: Reason, message: impl Into<String>) -> Self {
         Self { verdict: Verdict::new(State::Retrying, reason, message), class: Class::Transient { after: None }, warming_up: false }
     }
 
@@ -39,7 +41,7 @@ impl Problem {
     }
 
     /// Something else has to happen first.
-    pub fn waiting(reason: &str, message: impl Into<String>, look_again: std::time::Duration) -> Self {
+    pub fn waiting(reason: Reason, message: impl Into<String>, look_again: std::time::Duration) -> Self {
         Self { verdict: Verdict::new(State::Working, reason, message), class: Class::Waiting(look_again), warming_up: false }
     }
 }

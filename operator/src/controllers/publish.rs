@@ -35,10 +35,10 @@ pub async fn publish<K: Cached, S: Serialize + PartialEq>(ctx: &Context, object:
     }
     let verdict = change.verdict;
     // Work under way is in the status; what comes of it is an event.
-    let told = find(change.before, change.summary).map(|c| c.reason.as_str()) == Some(verdict.reason.as_str());
+    let told = find(change.before, change.summary).is_some_and(|said| said.reason == verdict.reason);
     if !told && verdict.state != State::Working {
         let warning = matches!(verdict.state, State::Retrying | State::Stuck);
-        ctx.cluster.event(object, warning, &verdict.reason, "Reconcile", &verdict.message);
+        ctx.cluster.event(object, warning, verdict.reason, "Reconcile", &verdict.message);
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::ResourceExt;
-use mainstay_crds::{ContainerImage, LocalReference, ResolvedImage, SourceRepository};
+use mainstay_crds::{ContainerImage, LocalReference, Reason, ResolvedImage, SourceRepository};
 
 use super::context::Context;
 use super::problem::Problem;
@@ -43,18 +43,18 @@ pub fn named(namespace: &str, reference: Option<&LocalReference>, ctx: &Context)
                 "SourceRepository {} (spec.sourceRef) does not exist in namespace {namespace}: create it or change spec.sourceRef",
                 reference.name
             );
-            Problem::stuck("SourceNotFound", text).again_in(SOON)
+            Problem::stuck(Reason::SourceNotFound, text).again_in(SOON)
         });
     }
     match (all.pop(), all.is_empty()) {
         (Some(only), true) => Ok(only),
         (None, _) => {
             let text = format!("there is no SourceRepository in namespace {namespace}: create one, or name one in spec.sourceRef");
-            Err(Problem::stuck("SourceNotFound", text).again_in(SOON))
+            Err(Problem::stuck(Reason::SourceNotFound, text).again_in(SOON))
         }
         (Some(_), false) => {
             let text = format!("there are {} SourceRepositories in namespace {namespace}: name one in spec.sourceRef", all.len() + 1);
-            Err(Problem::stuck("SourceAmbiguous", text).again_in(SOON))
+            Err(Problem::stuck(Reason::SourceAmbiguous, text).again_in(SOON))
         }
     }
 }
@@ -71,10 +71,10 @@ pub fn head(repository: &SourceRepository) -> Result<String, Problem> {
         (Some(head), _) => Ok(head),
         (None, Some(ready)) if ready.status == "False" => {
             let text = format!("SourceRepository {}: {}: {}", repository.name_any(), ready.reason, ready.message);
-            Err(Problem::retrying("SourceUnavailable", text).again_in(LATER))
+            Err(Problem::retrying(Reason::SourceUnavailable, text).again_in(LATER))
         }
         (None, _) => Err(Problem::waiting(
-            "SourceUnavailable",
+            Reason::SourceUnavailable,
             format!("SourceRepository {} has not fetched main yet", repository.name_any()),
             FETCHING,
         )),

@@ -10,11 +10,11 @@ use futures::channel::mpsc;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
-use mainstay_crds::{ContainerImage, Engine, ImageBuild, ImageBuildStatus, Origin};
+use mainstay_crds::{ContainerImage, Engine, ImageBuild, ImageBuildStatus, Origin, Reason};
 
 use super::context::Context;
 use super::source;
-use crate::domain::build::{UNSCHEDULABLE, has_turn, is_running};
+use crate::domain::build::{has_turn, is_running};
 use crate::domain::condition::find;
 use crate::domain::queue::{self, Entry, Turn};
 
@@ -113,7 +113,7 @@ fn entry(ctx: &Context, build: &ImageBuild, status: &ImageBuildStatus) -> Option
     let namespace = build.namespace().unwrap_or_default();
     let image = ctx.images.get(&ObjectRef::<ContainerImage>::new(&build.spec.image).within(&namespace));
     let repository = image.and_then(|image| source::of(&image, ctx).ok());
-    if find(&status.conditions, "Succeeded").is_some_and(|said| said.reason == UNSCHEDULABLE) {
+    if find(&status.conditions, "Succeeded").is_some_and(|said| said.reason == Reason::BuildPodUnschedulable) {
         return None;
     }
     Some(Entry {

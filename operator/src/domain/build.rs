@@ -6,12 +6,6 @@ use sha2::{Digest, Sha256};
 /// Longest name of a Job whose pods can carry it as a label.
 const MAX_NAME: usize = 63;
 
-/// Reason of a build that was ended at somebody's wish, or because main went on.
-pub const CANCELLED: &str = "Cancelled";
-
-/// Reason of a build whose pod no node takes.
-pub const UNSCHEDULABLE: &str = "BuildPodUnschedulable";
-
 /// Whether a build has yet to end.
 pub fn is_running(build: &ImageBuild) -> bool {
     build.status.as_ref().is_none_or(|status| status.completed_at.is_none())

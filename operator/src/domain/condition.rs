@@ -1,6 +1,7 @@
 //! Conditions after kstatus (design section 3): one summary condition, and `Reconciling` or `Stalled` only while they are true.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use mainstay_crds::Reason;
 
 /// Longest message that we put into a condition, in characters: more belongs into a log.
 const MAX_MESSAGE: usize = 1024;
@@ -23,21 +24,21 @@ pub enum State {
 pub struct Verdict {
     /// How the object stands.
     pub state: State,
-    /// CamelCase word that is part of the API.
-    pub reason: String,
+    /// Why.
+    pub reason: Reason,
     /// What, where and what to do next.
     pub message: String,
 }
 
 impl Verdict {
     /// A verdict; the message is cut to what fits a condition.
-    pub fn new(state: State, reason: impl Into<String>, message: impl Into<String>) -> Self {
+    pub fn new(state: State, reason: Reason, message: impl Into<String>) -> Self {
         let mut message: String = message.into();
         if let Some((end, _)) = message.char_indices().nth(MAX_MESSAGE) {
             message.truncate(end);
             message.push('…');
         }
-        Self { state, reason: reason.into(), message }
+        Self { state, reason, message }
     }
 }
 
@@ -61,12 +62,12 @@ pub fn conditions(previous: &[Condition], summary: &str, verdict: &Verdict, gene
             last_transition_time: since,
         }
     };
-    let mut all = vec![condition(summary, status, &verdict.reason)];
+    let mut all = vec![condition(summary, status, verdict.reason.as_str())];
     match verdict.state {
         State::Good => {}
-        State::Working => all.push(condition("Reconciling", "True", &verdict.reason)),
+        State::Working => all.push(condition("Reconciling", "True", verdict.reason.as_str())),
         State::Retrying => all.push(condition("Reconciling", "True", "ProgressingWithRetry")),
-        State::Stuck => all.push(condition("Stalled", "True", &verdict.reason)),
+        State::Stuck => all.push(condition("Stalled", "True", verdict.reason.as_str())),
     }
     all
 }
@@ -96,24 +97,24 @@ mod tests {
 
     #[test]
     fn each_state_has_its_conditions() {
-        let of = |state| conditions(&[], "Ready", &Verdict::new(state, "Why", "because"), Some(3), &at(1));
-        assert_eq!(words(&of(State::Good)), [("Ready", "True", "Why")]);
-        assert_eq!(words(&of(State::Working)), [("Ready", "Unknown", "Why"), ("Reconciling", "True", "Why")]);
-        assert_eq!(words(&of(State::Retrying)), [("Ready", "False", "Why"), ("Reconciling", "True", "ProgressingWithRetry")]);
-        assert_eq!(words(&of(State::Stuck)), [("Ready", "False", "Why"), ("Stalled", "True", "Why")]);
+        let of = |state| conditions(&[], "Ready", &Verdict::new(state, Reason::DryRun, "because"), Some(3), &at(1));
+        assert_eq!(words(&of(State::Good)), [("Ready", "True", "DryRun")]);
+        assert_eq!(words(&of(State::Working)), [("Ready", "Unknown", "DryRun"), ("Reconciling", "True", "DryRun")]);
+        assert_eq!(words(&of(State::Retrying)), [("Ready", "False", "DryRun"), ("Reconciling", "True", "ProgressingWithRetry")]);
+        assert_eq!(words(&of(State::Stuck)), [("Ready", "False", "DryRun"), ("Stalled", "True", "DryRun")]);
     }
 
     #[test]
     fn the_time_moves_only_with_the_status() {
-        let first = conditions(&[], "Ready", &Verdict::new(State::Good, "UpToDate", "a"), Some(1), &at(1));
-        let same = conditions(&first, "Ready", &Verdict::new(State::Good, "UpToDate", "a"), Some(1), &at(9));
+        let first = conditions(&[], "Ready", &Verdict::new(State::Good, Reason::UpToDate, "a"), Some(1), &at(1));
+        let same = conditions(&first, "Ready", &Verdict::new(State::Good, Reason::UpToDate, "a"), Some(1), &at(9));
         assert_eq!(first, same);
-        let other = conditions(&first, "Ready", &Verdict::new(State::Stuck, "BuildFailed", "b"), Some(1), &at(9));
+        let other = conditions(&first, "Ready", &Verdict::new(State::Stuck, Reason::BuildFailed, "b"), Some(1), &at(9));
         assert_eq!(other[0].last_transition_time, at(9));
     }
 
     #[test]
     fn a_message_has_a_bound() {
-        assert_eq!(Verdict::new(State::Good, "A", "ü".repeat(5000)).message.chars().count(), MAX_MESSAGE + 1);
+        assert_eq!(Verdict::new(State::Good, Reason::UpToDate, "ü".repeat(5000)).message.chars().count(), MAX_MESSAGE + 1);
     }
 }

@@ -1,5 +1,6 @@
 //! What a step of a build pod says at its end: the termination message, read back by the ImageBuild controller.
 
+use mainstay_crds::Reason;
 use serde::{Deserialize, Serialize};
 
 /// Kubernetes keeps at most this many bytes of a termination message.
@@ -9,9 +10,8 @@ pub const MAX_BYTES: usize = 4096;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// `Succeeded` condition's reason: `Pushed` and `AlreadyExists` are success, every other word is a failure
-    /// (`CloneFailed`, `TagConflict`, `PushUnauthorized`, `PushFailed`).
-    pub reason: String,
+    /// Reason of the `Succeeded` condition. A word that is not known (a step of another version) makes this no report.
+    pub reason: Reason,
     /// One or two sentences for a person: what happened, where, what to do.
     pub message: String,
     /// Digest of the manifest (or index) that the tag names now, `sha256:…`; set on success of `push`.
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn a_long_message_is_shortened_to_what_kubernetes_keeps() {
-        let report = Report { reason: "PushFailed".into(), message: "é\"".repeat(5000), digest: None, transient: true };
+        let report = Report { reason: Reason::PushFailed, message: "é\"".repeat(5000), digest: None, transient: true };
         let json = report.to_json();
         assert!(json.len() <= MAX_BYTES, "{}", json.len());
         let back = Report::parse(&json).unwrap();

@@ -4,6 +4,8 @@ use parse_dockerfile::Instruction;
 use rnix::ast::{self, InterpolPart};
 use rowan::ast::AstNode;
 
+use mainstay_crds::Reason;
+
 use crate::error::{Class, Classified};
 
 /// Largest Dockerfile that is read, in bytes.
@@ -89,10 +91,10 @@ impl Classified for VersionError {
         Class::Terminal
     }
 
-    fn reason(&self) -> &'static str {
+    fn reason(&self) -> Reason {
         match self {
-            VersionError::NoArgument | VersionError::NoBinding => "VersionNotFound",
-            _ => "VersionInvalid",
+            VersionError::NoArgument | VersionError::NoBinding => Reason::VersionNotFound,
+            _ => Reason::VersionInvalid,
         }
     }
 }

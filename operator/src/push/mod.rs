@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 use clap::Args as ClapArgs;
 
+use mainstay_crds::Reason;
+
 use crate::clients::registry::{Credential, Image, REVISION, Registry, RegistryError, Settings};
 use crate::domain::backoff;
 use crate::domain::report::Report;
@@ -96,12 +98,12 @@ enum PushError {
 impl PushError {
     fn report(&self) -> Report {
         let (reason, transient) = match self {
-            PushError::Archive(_) => ("ArchiveInvalid", false),
-            PushError::Conflict(_) => ("TagConflict", false),
-            PushError::Provenance(_) => ("ProvenanceFailed", false),
-            PushError::Registry(RegistryError::Unauthorized { .. } | RegistryError::Forbidden { .. }) => ("PushUnauthorized", false),
-            PushError::Registry(error) => ("PushFailed", error.class() != Class::Terminal),
-            PushError::File(..) | PushError::Image(_) => ("PushFailed", false),
+            PushError::Archive(_) => (Reason::ArchiveInvalid, false),
+            PushError::Conflict(_) => (Reason::TagConflict, false),
+            PushError::Provenance(_) => (Reason::ProvenanceFailed, false),
+            PushError::Registry(RegistryError::Unauthorized { .. } | RegistryError::Forbidden { .. }) => (Reason::PushUnauthorized, false),
+            PushError::Registry(error) => (Reason::PushFailed, error.class() != Class::Terminal),
+            PushError::File(..) | PushError::Image(_) => (Reason::PushFailed, false),
         };
         Report { reason: reason.to_owned(), message: chain(self), digest: None, transient }
     }
@@ -146,7 +148,7 @@ async fn push(args: &Args) -> Result<Report, PushError> {
     match there {
         Some(image) if image.digest == ready.digest => {
             let message = format!("pushed {}:{} ({})", args.image, args.tag, ready.digest);
-            Ok(Report { reason: "Pushed".to_owned(), message, digest: Some(ready.digest), transient: false })
+            Ok(Report { reason: Reason::Pushed, message, digest: Some(ready.digest), transient: false })
         }
         Some(image) => taken(args, Some(image))?.ok_or_else(|| lost(args)),
         None => Err(lost(args)),
@@ -163,7 +165,7 @@ fn taken(args: &Args, there: Option<Image>) -> Result<Option<Report>, PushError>
     let Some(image) = there else { return Ok(None) };
     if image.revision.as_deref() == Some(args.revision.as_str()) {
         let message = format!("tag {} is in the registry already, built from this commit ({})", args.tag, image.digest);
-        return Ok(Some(Report { reason: "AlreadyExists".to_owned(), message, digest: Some(image.digest), transient: false }));
+        return Ok(Some(Report { reason: Reason::AlreadyExists, message, digest: Some(image.digest), transient: false }));
     }
     Err(PushError::Conflict(tag::conflict(&args.tag, image.revision.as_deref(), &image.digest)))
 }

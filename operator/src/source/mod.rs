@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
+use mainstay_crds::Reason;
+
 use crate::clients::git::{self, Auth, GitError, Remote};
 use crate::domain::report::Report;
 use crate::error::{Class, Classified, chain};
@@ -59,12 +61,12 @@ pub async fn run(args: Args) -> ExitCode {
     let log = args.termination_log.clone();
     let done = tokio::task::spawn_blocking(move || source(&args)).await;
     let (report, ok) = match done {
-        Ok(Ok(message)) => (Report { reason: "Cloned".to_owned(), message, digest: None, transient: false }, true),
+        Ok(Ok(message)) => (Report { reason: Reason::Cloned, message, digest: None, transient: false }, true),
         Ok(Err(error)) => {
             let transient = matches!(&error, SourceError::Git(git) if git.class() != Class::Terminal);
-            (Report { reason: "CloneFailed".to_owned(), message: chain(&error), digest: None, transient }, false)
+            (Report { reason: Reason::CloneFailed, message: chain(&error), digest: None, transient }, false)
         }
-        Err(error) => (Report { reason: "CloneFailed".to_owned(), message: error.to_string(), digest: None, transient: true }, false),
+        Err(error) => (Report { reason: Reason::CloneFailed, message: error.to_string(), digest: None, transient: true }, false),
     };
     step::end(&log, &report, ok)
 }

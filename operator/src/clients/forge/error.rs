@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use mainstay_crds::Reason;
+
 use crate::error::{Class, Classified};
 
 /// What goes wrong with a forge. `what` names host, owner and repository.
@@ -100,19 +102,19 @@ impl Classified for ForgeError {
         }
     }
 
-    fn reason(&self) -> &'static str {
+    fn reason(&self) -> Reason {
         match self {
-            ForgeError::Unauthorized { .. } => "ForgeUnauthorized",
-            ForgeError::NotFound { .. } => "ForgeRepositoryNotFound",
-            ForgeError::Moved { .. } => "ForgeRepositoryMoved",
-            ForgeError::Conflict { .. } => "ForgeConflict",
-            ForgeError::Rejected { .. } => "ForgeRejected",
-            ForgeError::Throttled { .. } => "ForgeThrottled",
-            ForgeError::Unavailable { .. } => "ForgeUnavailable",
-            ForgeError::CertificateInvalid { .. } => "ForgeCertificateInvalid",
-            ForgeError::ResponseInvalid { .. } => "ForgeResponseInvalid",
-            ForgeError::AddressInvalid(_) => "ForgeAddressInvalid",
-            ForgeError::Credentials(_) => "SecretInvalid",
+            ForgeError::Unauthorized { .. } => Reason::ForgeUnauthorized,
+            ForgeError::NotFound { .. } => Reason::ForgeRepositoryNotFound,
+            ForgeError::Moved { .. } => Reason::ForgeRepositoryMoved,
+            ForgeError::Conflict { .. } => Reason::ForgeConflict,
+            ForgeError::Rejected { .. } => Reason::ForgeRejected,
+            ForgeError::Throttled { .. } => Reason::ForgeThrottled,
+            ForgeError::Unavailable { .. } => Reason::ForgeUnavailable,
+            ForgeError::CertificateInvalid { .. } => Reason::ForgeCertificateInvalid,
+            ForgeError::ResponseInvalid { .. } => Reason::ForgeResponseInvalid,
+            ForgeError::AddressInvalid(_) => Reason::ForgeAddressInvalid,
+            ForgeError::Credentials(_) => Reason::SecretInvalid,
         }
     }
 }

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use mainstay_crds::Reason;
+
 use crate::error::{Class, Classified};
 
 /// How soon to look again for a clone that is being made.
@@ -139,27 +141,27 @@ impl Classified for GitError {
         }
     }
 
-    fn reason(&self) -> &'static str {
+    fn reason(&self) -> Reason {
         match self {
-            GitError::Unreachable { .. } => "RepositoryUnreachable",
-            GitError::AuthenticationFailed { .. } => "AuthenticationFailed",
-            GitError::RepositoryNotFound { .. } => "RepositoryNotFound",
-            GitError::CertificateInvalid { .. } => "CertificateInvalid",
-            GitError::HostKeyUnknown { .. } => "HostKeyUnknown",
-            GitError::Credentials(_) => "SecretInvalid",
-            GitError::Empty { .. } => "RepositoryEmpty",
-            GitError::BranchNotFound { .. } => "BranchNotFound",
-            GitError::RefNotFound { .. } => "RefNotFound",
-            GitError::RefAmbiguous { .. } => "RefAmbiguous",
-            GitError::NotCloned => "SourceUnavailable",
-            GitError::Damaged(_) => "CloneDamaged",
-            GitError::Disk(_) => "CloneNotWritable",
-            GitError::PushRefused { .. } => "PushRejected",
-            GitError::PushFailed { .. } => "PushFailed",
-            GitError::WriteInvalid(_) => "WriteInvalid",
-            GitError::SigningKey(_) => "SigningKeyInvalid",
-            GitError::TooLarge(_) => "TooManyFiles",
-            GitError::Protocol { .. } => "GitProtocol",
+            GitError::Unreachable { .. } => Reason::RepositoryUnreachable,
+            GitError::AuthenticationFailed { .. } => Reason::AuthenticationFailed,
+            GitError::RepositoryNotFound { .. } => Reason::RepositoryNotFound,
+            GitError::CertificateInvalid { .. } => Reason::CertificateInvalid,
+            GitError::HostKeyUnknown { .. } => Reason::HostKeyUnknown,
+            GitError::Credentials(_) => Reason::SecretInvalid,
+            GitError::Empty { .. } => Reason::RepositoryEmpty,
+            GitError::BranchNotFound { .. } => Reason::BranchNotFound,
+            GitError::RefNotFound { .. } => Reason::RefNotFound,
+            GitError::RefAmbiguous { .. } => Reason::RefAmbiguous,
+            GitError::NotCloned => Reason::SourceUnavailable,
+            GitError::Damaged(_) => Reason::CloneDamaged,
+            GitError::Disk(_) => Reason::CloneNotWritable,
+            GitError::PushRefused { .. } => Reason::PushRejected,
+            GitError::PushFailed { .. } => Reason::PushFailed,
+            GitError::WriteInvalid(_) => Reason::WriteInvalid,
+            GitError::SigningKey(_) => Reason::SigningKeyInvalid,
+            GitError::TooLarge(_) => Reason::TooManyFiles,
+            GitError::Protocol { .. } => Reason::GitProtocol,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What stands in a tree: container directories, and the build files of one of them.
 
 use git2::{ObjectType, Oid, Repository, Tree};
-use mainstay_crds::Variant;
+use mainstay_crds::{Reason, Variant};
 
 use super::error::GitError;
 use crate::domain::name;
@@ -35,8 +35,8 @@ pub struct Found {
 pub struct Skipped {
     /// Path in the repository; what is not UTF-8 is replaced.
     pub path: String,
-    /// CamelCase word.
-    pub reason: &'static str,
+    /// Why.
+    pub reason: Reason,
     /// What is wrong and what to do.
     pub message: String,
 }
@@ -59,28 +59,28 @@ pub(super) fn list(repository: &Repository, head: Oid, containers_path: &str) ->
         let mut skip = |reason, message: String| listing.skipped.push(Skipped { path: path.clone(), reason, message });
         match entry.kind() {
             Some(ObjectType::Commit) => {
-                skip("Submodule", "it is a submodule, which is not fetched: put the files into this repository".to_owned());
+                skip(Reason::Submodule, "it is a submodule, which is not fetched: put the files into this repository".to_owned());
                 continue;
             }
             Some(ObjectType::Tree) => {}
             _ if entry.filemode() == SYMLINK => {
-                skip("Symlink", "it is a symbolic link: make it a directory".to_owned());
+                skip(Reason::Symlink, "it is a symbolic link: make it a directory".to_owned());
                 continue;
             }
             _ => continue,
         }
         let Ok(name) = entry.name() else {
-            skip("NameInvalid", "its name is not UTF-8: rename it".to_owned());
+            skip(Reason::NameInvalid, "its name is not UTF-8: rename it".to_owned());
             continue;
         };
         if let Err(message) = name::check(name) {
-            skip("NameInvalid", message);
+            skip(Reason::NameInvalid, message);
             continue;
         }
         let tree = repository.find_tree(entry.id())?;
         let variants: Vec<Variant> = Variant::ALL.into_iter().filter(|variant| blob(&tree, variant.file()).is_some()).collect();
         if variants.is_empty() {
-            skip("NoBuildFile", "it has neither a Dockerfile nor a default.nix: add one".to_owned());
+            skip(Reason::NoBuildFile, "it has neither a Dockerfile nor a default.nix: add one".to_owned());
             continue;
         }
         listing.found.push(Found { name: name.to_owned(), path, variants });

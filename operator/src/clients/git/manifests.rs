@@ -2,6 +2,8 @@
 
 use git2::{ObjectType, Oid, Repository, Tree};
 
+use mainstay_crds::Reason;
+
 use super::error::GitError;
 use super::listing::{SYMLINK, Skipped};
 
@@ -78,17 +80,17 @@ pub(super) fn read(repository: &Repository, commit: Oid, select: &dyn Fn(&str) -
             let skip = |reason, message: &str| Skipped { path: path.clone(), reason, message: message.to_owned() };
             let skipped = match entry.kind() {
                 Some(ObjectType::Commit) => {
-                    skip("Submodule", "it is a submodule, which is not fetched: put the files into this repository")
+                    skip(Reason::Submodule, "it is a submodule, which is not fetched: put the files into this repository")
                 }
                 Some(ObjectType::Tree) if entry.name().is_ok() => {
                     pending.push((path, entry.id()));
                     continue;
                 }
-                Some(ObjectType::Tree) => skip("NameInvalid", "its name is not UTF-8: rename it"),
+                Some(ObjectType::Tree) => skip(Reason::NameInvalid, "its name is not UTF-8: rename it"),
                 Some(ObjectType::Blob) if !select(&path) => continue,
-                Some(ObjectType::Blob) if entry.name().is_err() => skip("NameInvalid", "its name is not UTF-8: rename it"),
+                Some(ObjectType::Blob) if entry.name().is_err() => skip(Reason::NameInvalid, "its name is not UTF-8: rename it"),
                 Some(ObjectType::Blob) if entry.filemode() == SYMLINK => {
-                    skip("Symlink", "it is a symbolic link: name the file that it points to")
+                    skip(Reason::Symlink, "it is a symbolic link: name the file that it points to")
                 }
                 Some(ObjectType::Blob) => match content(repository, entry.id())? {
                     Some(bytes) => {
@@ -102,7 +104,7 @@ pub(super) fn read(repository: &Repository, commit: Oid, select: &dyn Fn(&str) -
                         }
                         continue;
                     }
-                    None => skip("FileTooLarge", "it is larger than 4 MiB: split it, or exclude it"),
+                    None => skip(Reason::FileTooLarge, "it is larger than 4 MiB: split it, or exclude it"),
                 },
                 _ => continue,
             };

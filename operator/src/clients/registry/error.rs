@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use mainstay_crds::Reason;
+
 use crate::error::{Class, Classified};
 
 /// What goes wrong with a registry. `what` names host and repository.
@@ -81,16 +83,16 @@ impl Classified for RegistryError {
         }
     }
 
-    fn reason(&self) -> &'static str {
+    fn reason(&self) -> Reason {
         match self {
-            RegistryError::Unauthorized { .. } => "RegistryUnauthorized",
-            RegistryError::Forbidden { .. } => "RegistryForbidden",
-            RegistryError::NotFound { .. } => "RegistryNotFound",
-            RegistryError::Throttled { .. } => "RegistryThrottled",
-            RegistryError::Unavailable { .. } => "RegistryUnavailable",
-            RegistryError::CertificateInvalid { .. } => "RegistryCertificateInvalid",
-            RegistryError::ResponseInvalid { .. } => "RegistryResponseInvalid",
-            RegistryError::Credentials(_) => "SecretInvalid",
+            RegistryError::Unauthorized { .. } => Reason::RegistryUnauthorized,
+            RegistryError::Forbidden { .. } => Reason::RegistryForbidden,
+            RegistryError::NotFound { .. } => Reason::RegistryNotFound,
+            RegistryError::Throttled { .. } => Reason::RegistryThrottled,
+            RegistryError::Unavailable { .. } => Reason::RegistryUnavailable,
+            RegistryError::CertificateInvalid { .. } => Reason::RegistryCertificateInvalid,
+            RegistryError::ResponseInvalid { .. } => Reason::RegistryResponseInvalid,
+            RegistryError::Credentials(_) => Reason::SecretInvalid,
         }
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
-use mainstay_crds::{ContainerImage, ContainerImageStatus, names};
+use mainstay_crds::{ContainerImage, ContainerImageStatus, Reason, names};
 
 use self::observe::Seen;
 use self::plan::{Observed, Outcome, Step};
@@ -84,7 +84,7 @@ async fn apply(image: &ContainerImage, ctx: &Context, seen: &Seen, step: Step) -
             promote::promote(ctx, (&registry, &path), &seen.resolved.image, &identical, (&tag, &seen.touch)).await?;
             ctx.tags.forget(&seen.resolved.image);
             let text = format!("{tag} is {} ({}), built from the same inputs", identical.tag, identical.image.digest);
-            ctx.cluster.event(image, false, "ImagePromoted", "Promote", &text);
+            ctx.cluster.event(image, false, Reason::ImagePromoted, "Promote", &text);
         }
         Step::Supersede(build) => ctx.cluster.supersede(&build, &seen.touch).await?,
         Step::Delete(build) => ctx.cluster.delete(build.as_ref()).await?,
@@ -94,7 +94,7 @@ async fn apply(image: &ContainerImage, ctx: &Context, seen: &Seen, step: Step) -
             if ctx.cluster.create(&namespace, build.as_ref()).await?.is_some() {
                 let commit = build.spec.commit.as_deref().map(short).unwrap_or_default();
                 let text = format!("created ImageBuild {name} for commit {commit}");
-                ctx.cluster.event(image, false, "BuildCreated", "Build", &text);
+                ctx.cluster.event(image, false, Reason::BuildCreated, "Build", &text);
                 return Ok(());
             }
             // One of that name is there: ours from before a restart, or a stranger.
@@ -103,7 +103,7 @@ async fn apply(image: &ContainerImage, ctx: &Context, seen: &Seen, step: Step) -
                 |there: &mainstay_crds::ImageBuild| there.annotations().get(names::BUILD_KEY) == build.annotations().get(names::BUILD_KEY);
             if there.as_ref().is_some_and(|there| !same(there)) {
                 let text = format!("ImageBuild {name} exists and is not ours: delete or rename it");
-                return Err(Problem::stuck("NameConflict", text));
+                return Err(Problem::stuck(Reason::NameConflict, text));
             }
         }
     }

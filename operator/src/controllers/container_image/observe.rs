@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use kube::ResourceExt;
 use mainstay_crds::{
-    Class as TagClass, ContainerImage, ContainerImageStatus, ImageBuild, ResolvedImage, SourceRepository, TagSummary, Variant, Violation,
-    WantedTag, names,
+    Class as TagClass, ContainerImage, ContainerImageStatus, ImageBuild, Reason, ResolvedImage, SourceRepository, TagSummary, Variant,
+    Violation, WantedTag, names,
 };
 
 use super::plan::{Found, Refusal, Tagged, Wanted};
@@ -58,7 +58,7 @@ pub(super) async fn observe(image: &ContainerImage, ctx: &Context, status: &mut 
             repository.status.as_ref().and_then(|s| s.resolved.as_ref()).map_or("main", |r| r.branch.as_str()),
             crate::domain::build::short(&head),
         );
-        return Err(Problem::stuck("NoBuildFile", text));
+        return Err(Problem::stuck(Reason::NoBuildFile, text));
     };
     let container = ctx.calls.outside("git.container", ctx.git.container(&key, &touch, &resolved.path)).await?;
     let namespace = image.namespace();
@@ -130,7 +130,7 @@ fn pinned(ctx: &Context, namespace: &Option<String>, name: &str) -> Vec<Violatio
 
 /// The variants that are to be built, with the version or why there is none.
 fn meant<'a>(image: &'a ContainerImage, container: &'a Container) -> impl Iterator<Item = (Variant, Result<String, Refusal>)> + 'a {
-    let refused = |error: VersionError| Refusal { reason: error.reason().to_owned(), message: chain(&error), transient: false };
+    let refused = |error: VersionError| Refusal { reason: error.reason(), message: chain(&error), transient: false };
     let wanted = |variant: &Variant| image.spec.variants.as_ref().is_none_or(|all| all.contains(variant));
     let all = container.variants.iter().filter(move |(variant, _)| wanted(variant));
     all.map(move |(variant, version)| (*variant, version.clone().map_err(refused)))
@@ -148,7 +148,7 @@ fn named(version: &Result<Tagged, Refusal>, touch: &str) -> Option<WantedTag> {
 
 fn tagged(version: String, touch: &str, variant: Variant, found: Found) -> Result<Tagged, Refusal> {
     let tag = tag::format(&version, touch, variant).map_err(|error| Refusal {
-        reason: error.reason().to_owned(),
+        reason: error.reason(),
         message: chain(&error),
         transient: false,
     })?;
@@ -218,7 +218,7 @@ impl Looked<'_> {
 }
 
 fn refusal(error: &CallError) -> Refusal {
-    Refusal { reason: error.reason().to_owned(), message: chain(error), transient: error.class() != Class::Terminal }
+    Refusal { reason: error.reason(), message: chain(error), transient: error.class() != Class::Terminal }
 }
 
 /// Two objects for one container or one image repository would build everything twice: the older one keeps it.
@@ -247,7 +247,7 @@ fn unique(image: &ContainerImage, resolved: &ResolvedImage, ctx: &Context) -> Re
                 rival.name_any(),
                 resolved.image
             );
-            Err(Problem::stuck("DuplicateContainer", text))
+            Err(Problem::stuck(Reason::DuplicateContainer, text))
         }
     }
 }

@@ -7,14 +7,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use mainstay_crds::{
-    ContainerImage, Engine, ImageBuild, ImageBuildStatus, LastFailure, ResolvedImage, SupersededBuilds, Trigger, Variant, VariantStatus,
-    WantedTag, names,
+    ContainerImage, Engine, ImageBuild, ImageBuildStatus, LastFailure, Reason, ResolvedImage, SupersededBuilds, Trigger, Variant,
+    VariantStatus, WantedTag, names,
 };
 
 use super::child;
 use crate::clients::registry::Image;
 use crate::domain::backoff;
-use crate::domain::build::{CANCELLED, Key, has_turn, is_running, short};
+use crate::domain::build::{Key, has_turn, is_running, short};
 use crate::domain::condition::{self, State, Verdict};
 use crate::domain::tag;
 
@@ -74,7 +74,7 @@ pub(super) enum Found {
 /// Why something cannot be had.
 #[derive(Debug, Clone)]
 pub(super) struct Refusal {
-    pub(super) reason: String,
+    pub(super) reason: Reason,
     pub(super) message: String,
     pub(super) transient: bool,
 }
@@ -144,7 +144,7 @@ fn variant(observed: &Observed<'_>, wanted: &Wanted) -> Standing {
     let tagged = match &wanted.version {
         Ok(tagged) => tagged,
         Err(refusal) => {
-            status.reason.clone_from(&refusal.reason);
+            status.reason = refusal.reason.into();
             return Standing { verdict: refused(wanted.variant, refusal, &status), status, step: None, look_again: None };
         }
     };
@@ -164,8 +164,8 @@ fn variant(observed: &Observed<'_>, wanted: &Wanted) -> Standing {
         }
         Found::Present { digest, revision } => {
             let message = tag::conflict(&tagged.tag, revision.as_deref(), digest);
-            let refusal = Refusal { reason: "TagConflict".to_owned(), message, transient: false };
-            status.reason.clone_from(&refusal.reason);
+            let refusal = Refusal { reason: Reason::TagConflict, message, transient: false };
+            status.reason = refusal.reason.into();
             Standing { verdict: refused(wanted.variant, &refusal, &status), status, step: None, look_again: None }
         }
         Found::Unknown(refusal) => {
@@ -177,7 +177,7 @@ fn variant(observed: &Observed<'_>, wanted: &Wanted) -> Standing {
                 status.duration.clone_from(&known.duration);
                 status.build.clone_from(&known.build);
             }
-            status.reason.clone_from(&refusal.reason);
+            status.reason = refusal.reason.into();
             Standing { verdict: refused(wanted.variant, refusal, &status), status, step: None, look_again: None }
         }
         Found::Absent => match &wanted.identical {
@@ -217,9 +217,9 @@ fn missing(observed: &Observed<'_>, variant: Variant, tagged: &Tagged, mut statu
     status.last_failure =
         Some(LastFailure { build: last.name_any(), reason: reason.clone(), message: message.clone(), log_tail: state.log_tail.clone() });
     let stays = status.last_good_tag.as_deref().map_or_else(String::new, |tag| format!(" Last good image {tag} stays."));
-    if reason == CANCELLED {
+    if reason == Reason::Cancelled {
         let text = format!("{} was cancelled: {message}.{stays}", last.name_any());
-        return Standing { status, verdict: Verdict::new(State::Stuck, "BuildCancelled", text), step: None, look_again: None };
+        return Standing { status, verdict: Verdict::new(State::Stuck, Reason::BuildCancelled, text), step: None, look_again: None };
     }
     if !transient {
         let text = format!(
@@ -227,7 +227,7 @@ fn missing(observed: &Observed<'_>, variant: Variant, tagged: &Tagged, mut statu
             last.name_any(),
             names::REBUILD_AT
         );
-        return Standing { status, verdict: Verdict::new(State::Stuck, "BuildFailed", text), step: None, look_again: None };
+        return Standing { status, verdict: Verdict::new(State::Stuck, Reason::BuildFailed, text), step: None, look_again: None };
     }
     let pause = backoff::build(attempt);
     let ended = state.completed_at.as_ref().map_or(observed.now, |time| time.0);
@@ -239,7 +239,7 @@ fn missing(observed: &Observed<'_>, variant: Variant, tagged: &Tagged, mut statu
     let text = format!("{} failed: {message}.{stays} It is tried again at {}", last.name_any(), at.strftime("%H:%M:%S UTC"));
     Standing {
         status,
-        verdict: Verdict::new(State::Retrying, "BuildFailed", text),
+        verdict: Verdict::new(State::Retrying, Reason::BuildFailed, text),
         step: None,
         look_again: Some(pause.saturating_sub(waited)),
     }
@@ -247,51 +247,60 @@ fn missing(observed: &Observed<'_>, variant: Variant, tagged: &Tagged, mut statu
 
 fn create(observed: &Observed<'_>, key: &Key<'_>, attempt: u32, trigger: Trigger, mut status: VariantStatus, tag: &str) -> Standing {
     if observed.image.spec.suspend == Some(true) {
-        "Suspended".clone_into(&mut status.reason);
+        status.reason = Reason::Suspended.into();
         let text = format!("{tag} is not in the registry, and spec.suspend keeps it from being built");
-        return Standing { status, verdict: Verdict::new(State::Working, "Suspended", text), step: None, look_again: None };
+        return Standing { status, verdict: Verdict::new(State::Working, Reason::Suspended, text), step: None, look_again: None };
     }
     let build = child::build(observed.image, key, attempt, trigger);
     let name = build.name_any();
-    "Building".clone_into(&mut status.reason);
+    status.reason = Reason::Building.into();
     status.build = Some(name.clone());
-    let verdict = Verdict::new(State::Working, "Building", format!("building {tag} ({name})"));
+    let verdict = Verdict::new(State::Working, Reason::Building, format!("building {tag} ({name})"));
     Standing { status, verdict, step: Some(Step::Create(Box::new(build))), look_again: None }
 }
 
 /// The registry has no tag of main, and a branch image of the same inputs.
 fn promote(mut status: VariantStatus, identical: &Identical, tag: &str) -> Standing {
-    "Promoting".clone_into(&mut status.reason);
+    status.reason = Reason::Promoting.into();
     let text = format!("{tag} becomes a further tag of {}, which was built from the same inputs", identical.tag);
     let step = Step::Promote(Box::new(identical.clone()), tag.to_owned());
-    Standing { status, verdict: Verdict::new(State::Working, "Promoting", text), step: Some(step), look_again: Some(PROMOTED) }
+    Standing { status, verdict: Verdict::new(State::Working, Reason::Promoting, text), step: Some(step), look_again: Some(PROMOTED) }
 }
 
 fn in_progress(mut status: VariantStatus, build: &ImageBuild) -> Standing {
     let said = build.status.as_ref().and_then(|s| condition::find(&s.conditions, "Succeeded"));
-    let reason = said.map_or("BuildQueued", |c| c.reason.as_str());
+    let reason = said.map_or(Reason::BuildQueued.as_str(), |c| c.reason.as_str());
     let detail = said.map_or("the build has not begun", |c| c.message.as_str());
     reason.clone_into(&mut status.reason);
     status.build = Some(build.name_any());
     let tag = status.tag.clone().unwrap_or_default();
     // Its place in the line changes with every build that ends: it stands with the build alone.
     let verdict = if build.status.as_ref().is_some_and(|status| status.queue_position.is_some()) {
-        Verdict::new(State::Working, "BuildQueued", format!("{tag} waits for its turn: kubectl get ibuild {} -o wide", build.name_any()))
+        Verdict::new(
+            State::Working,
+            Reason::BuildQueued,
+            format!("{tag} waits for its turn: kubectl get ibuild {} -o wide", build.name_any()),
+        )
     } else {
-        Verdict::new(State::Working, "Building", format!("building {tag} ({}): {detail}", build.name_any()))
+        Verdict::new(State::Working, Reason::Building, format!("building {tag} ({}): {detail}", build.name_any()))
     };
     Standing { status, verdict, step: None, look_again: None }
 }
 
 fn good(mut status: VariantStatus, tag: &str) -> Standing {
-    "UpToDate".clone_into(&mut status.reason);
-    Standing { status, verdict: Verdict::new(State::Good, "UpToDate", format!("{tag} is in the registry")), step: None, look_again: None }
+    status.reason = Reason::UpToDate.into();
+    Standing {
+        status,
+        verdict: Verdict::new(State::Good, Reason::UpToDate, format!("{tag} is in the registry")),
+        step: None,
+        look_again: None,
+    }
 }
 
 fn refused(variant: Variant, refusal: &Refusal, status: &VariantStatus) -> Verdict {
     let state = if refusal.transient { State::Retrying } else { State::Stuck };
     let stays = status.last_good_tag.as_deref().map_or_else(String::new, |tag| format!(". Last good image {tag} stays"));
-    Verdict::new(state, refusal.reason.clone(), format!("{variant}: {}{stays}", refusal.message))
+    Verdict::new(state, refusal.reason, format!("{variant}: {}{stays}", refusal.message))
 }
 
 /// The worst variant speaks for the image; where all are well, they are named together.
@@ -307,11 +316,11 @@ fn summary(observed: &Observed<'_>, standings: &[Standing]) -> Verdict {
         Some(_) => {
             let tags: Vec<&str> = standings.iter().filter_map(|s| s.status.tag.as_deref()).collect();
             let text = format!("{} in the registry, built from {} on main", tags.join(" and "), short(observed.touch));
-            Verdict::new(State::Good, "UpToDate", text)
+            Verdict::new(State::Good, Reason::UpToDate, text)
         }
         None => Verdict::new(
             State::Stuck,
-            "NoBuildFile",
+            Reason::NoBuildFile,
             format!(
                 "{} has no file for the variants in spec.variants: add a Dockerfile or default.nix, or change spec.variants",
                 observed.resolved.path
@@ -344,7 +353,7 @@ fn failure(state: &ImageBuildStatus) -> (String, String, bool) {
         Some(condition) if condition.status == "False" => {
             (condition.reason.clone(), condition.message.trim_end_matches('.').to_owned(), state.transient.unwrap_or(false))
         }
-        _ => ("TagMissing".to_owned(), "the tag was pushed and is no longer in the registry".to_owned(), true),
+        _ => (Reason::TagMissing.into(), "the tag was pushed and is no longer in the registry".to_owned(), true),
     }
 }
 

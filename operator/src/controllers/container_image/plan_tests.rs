@@ -37,7 +37,7 @@ fn ended(image: &ContainerImage, status: &str, reason: &str, transient: bool, ag
     let outcome = decide(image, tagged(Found::Absent), earlier);
     let [Step::Create(build)] = &outcome.steps[..] else { panic!("{:?}", outcome.steps) };
     let mut build = build.as_ref().clone();
-    let verdict = Verdict::new(if status == "True" { State::Good } else { State::Stuck }, reason, "it broke");
+    let verdict = Verdict::new(if status == "True" { State::Good } else { State::Stuck }, Reason::parse(reason).unwrap(), "it broke");
     let at = Time(now() - SignedDuration::from_secs(ago));
     build.status = Some(ImageBuildStatus {
         commit: Some(TOUCH.into()),
@@ -148,7 +148,7 @@ fn suspended_means_no_new_build() {
 #[test]
 fn the_worst_variant_speaks_and_the_other_is_still_built() {
     let mut variants = tagged(Found::Absent);
-    let refusal = Refusal { reason: "VersionNotFound".into(), message: "add a version".into(), transient: false };
+    let refusal = Refusal { reason: Reason::VersionNotFound, message: "add a version".into(), transient: false };
     variants.push(Wanted { variant: Variant::Nix, version: Err(refusal), wanted: None, identical: None });
     let outcome = decide(&image(""), variants, &[]);
     assert!(matches!(&outcome.steps[..], [Step::Create(_)]));
@@ -162,7 +162,7 @@ fn a_silent_registry_takes_nothing_back() {
     let mut image = image("");
     image.status =
         Some(mainstay_crds::ContainerImageStatus { variants: decide(&image, tagged(found), &[]).variants, ..Default::default() });
-    let refusal = Refusal { reason: "RegistryUnavailable".into(), message: "503".into(), transient: true };
+    let refusal = Refusal { reason: Reason::RegistryUnavailable, message: "503".into(), transient: true };
     let outcome = decide(&image, tagged(Found::Unknown(refusal)), &[]);
     assert_eq!(outcome.variants[0].digest.as_deref(), Some("sha256:ab"));
     assert_eq!((outcome.verdict.state, outcome.steps.len()), (State::Retrying, 0));
@@ -232,7 +232,7 @@ fn a_build_that_main_has_left_behind_is_ended_as_the_image_wants_it() {
 #[test]
 fn a_cancelled_build_is_not_made_again_and_is_no_failure_of_the_container() {
     let object = image("");
-    let build = ended(&object, "False", CANCELLED, false, 10, &[]);
+    let build = ended(&object, "False", "Cancelled", false, 10, &[]);
     let outcome = decide(&object, tagged(Found::Absent), &[build]);
     assert!(outcome.steps.is_empty());
     assert_eq!((outcome.verdict.state, outcome.verdict.reason.as_str()), (State::Stuck, "BuildCancelled"));

@@ -3,14 +3,15 @@
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod};
 
-use crate::domain::build::UNSCHEDULABLE;
+use mainstay_crds::Reason;
+
 use crate::domain::report::Report;
 
 /// What is known of a build's Job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Progress {
     /// It waits or works: reason and message for the condition.
-    Running { reason: &'static str, message: String },
+    Running { reason: Reason, message: String },
     /// The tag is in the registry.
     Succeeded(Report),
     /// It ended without a word from `push`: the registry knows whether it worked.
@@ -22,8 +23,8 @@ pub(super) enum Progress {
 /// Why a build failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cause {
-    /// CamelCase word.
-    pub(super) reason: String,
+    /// Why.
+    pub(super) reason: Reason,
     /// What, where, what to do.
     pub(super) message: String,
     /// Whether another attempt may succeed without a change of any input.
@@ -33,8 +34,8 @@ pub(super) struct Cause {
 }
 
 impl Cause {
-    fn new(reason: &str, message: String, transient: bool, log_of: Option<&'static str>) -> Self {
-        Self { reason: reason.to_owned(), message, transient, log_of }
+    fn new(reason: Reason, message: String, transient: bool, log_of: Option<&'static str>) -> Self {
+        Self { reason, message, transient, log_of }
     }
 }
 
@@ -55,10 +56,10 @@ pub(super) fn progress(job: &Job, pod: Option<&Pod>) -> Progress {
         return Progress::Failed(pod_failure(pod));
     }
     if let Some(message) = ended("Failed") {
-        return Progress::Failed(Cause::new("PodDeleted", format!("the build pod is gone before it ended ({message})"), true, None));
+        return Progress::Failed(Cause::new(Reason::PodDeleted, format!("the build pod is gone before it ended ({message})"), true, None));
     }
     match pod {
-        None => Progress::Running { reason: "PodPending", message: "waiting for the build pod".to_owned() },
+        None => Progress::Running { reason: Reason::PodPending, message: "waiting for the build pod".to_owned() },
         Some(pod) => running(pod),
     }
 }
@@ -67,7 +68,7 @@ fn running(pod: &Pod) -> Progress {
     let say = |reason, message: String| Progress::Running { reason, message };
     if let Some(message) = unschedulable(pod) {
         return say(
-            UNSCHEDULABLE,
+            Reason::BuildPodUnschedulable,
             format!(
                 "no node fits the build pod: {}. It goes on as soon as one does; see spec.build and the engine's placement",
                 message.trim_end_matches('.')
@@ -85,12 +86,12 @@ fn running(pod: &Pod) -> Progress {
             match waiting.reason.as_deref().unwrap_or_default() {
                 "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => {
                     return say(
-                        "ImagePullFailed",
+                        Reason::ImagePullFailed,
                         format!("the image of step {name} cannot be pulled: {detail}. It is tried again until the build's deadline"),
                     );
                 }
                 "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
-                    return say("PodPending", format!("step {name} cannot start: {detail}"));
+                    return say(Reason::PodPending, format!("step {name} cannot start: {detail}"));
                 }
                 _ => {}
             }
@@ -98,16 +99,16 @@ fn running(pod: &Pod) -> Progress {
         let begun = state.running.is_some() || state.waiting.is_some() && name != "source";
         if begun {
             return match name {
-                "source" => say("Cloning", "step 1/3: fetching the commit".to_owned()),
-                "build" => say("Building", "step 2/3: building".to_owned()),
-                _ => say("Pushing", "step 3/3: pushing".to_owned()),
+                "source" => say(Reason::Cloning, "step 1/3: fetching the commit".to_owned()),
+                "build" => say(Reason::Building, "step 2/3: building".to_owned()),
+                _ => say(Reason::Pushing, "step 3/3: pushing".to_owned()),
             };
         }
     }
     if exit_code(pod, "push").is_some() {
-        return say("Pushing", "step 3/3: the pod ends".to_owned());
+        return say(Reason::Pushing, "step 3/3: the pod ends".to_owned());
     }
-    say("PodPending", "the build pod starts".to_owned())
+    say(Reason::PodPending, "the build pod starts".to_owned())
 }
 
 fn pod_failure(pod: &Pod) -> Cause {
@@ -121,7 +122,7 @@ fn pod_failure(pod: &Pod) -> Cause {
             let pull = STEPS.into_iter().find_map(|name| {
                 let detail = waiting_for_image(pod, name)?;
                 Some(Cause::new(
-                    "ImagePullFailed",
+                    Reason::ImagePullFailed,
                     format!("the image of step {name} could not be pulled within {limit}s: {detail}"),
                     true,
                     None,
@@ -131,17 +132,17 @@ fn pod_failure(pod: &Pod) -> Cause {
                 let text = format!(
                     "step {last} was still running after {limit}s. Make it faster, or raise spec.build.deadline of the ContainerImage"
                 );
-                Cause::new("DeadlineExceeded", text, false, Some(last))
+                Cause::new(Reason::DeadlineExceeded, text, false, Some(last))
             });
         }
         "Evicted" if message.contains("EmptyDir") || message.contains("emptyDir") => {
             let text = format!(
                 "step {last} filled the workspace: {message}. Make the image smaller, or raise workspace.sizeLimit of the operator"
             );
-            return Cause::new("WorkspaceFull", text, false, Some(last));
+            return Cause::new(Reason::WorkspaceFull, text, false, Some(last));
         }
         "" => {}
-        _ => return Cause::new("Evicted", format!("the build pod was stopped by its node ({reason}): {message}"), true, Some(last)),
+        _ => return Cause::new(Reason::Evicted, format!("the build pod was stopped by its node ({reason}): {message}"), true, Some(last)),
     }
     for name in STEPS {
         let Some(ended) = terminated(pod, name) else { continue };
@@ -153,15 +154,15 @@ fn pod_failure(pod: &Pod) -> Cause {
             let text = format!(
                 "step {name} was killed: out of memory (limit {limit}). Raise spec.build.resources.limits.memory of the ContainerImage"
             );
-            return Cause::new("OOMKilled", text, false, Some(name));
+            return Cause::new(Reason::OOMKilled, text, false, Some(name));
         }
         if let Some(report) = ended.message.as_deref().and_then(Report::parse) {
             return Cause { reason: report.reason, message: report.message, transient: report.transient, log_of: Some(name) };
         }
         let (reason, transient) = match name {
-            "source" => ("CloneFailed", true),
-            "build" => ("BuildFailed", false),
-            _ => ("PushFailed", true),
+            "source" => (Reason::CloneFailed, true),
+            "build" => (Reason::BuildFailed, false),
+            _ => (Reason::PushFailed, true),
         };
         let text = match &ended.message {
             Some(message) if !message.trim().is_empty() => {
@@ -171,7 +172,7 @@ fn pod_failure(pod: &Pod) -> Cause {
         };
         return Cause::new(reason, text, transient, Some(name));
     }
-    Cause::new("PodFailed", format!("the build pod failed: {message}"), true, Some(last))
+    Cause::new(Reason::PodFailed, format!("the build pod failed: {message}"), true, Some(last))
 }
 
 /// The words of the builder itself: the failing line of the Dockerfile and the error, found in the log of the build step.
@@ -289,7 +290,7 @@ mod tests {
         }
     }
 
-    fn waits(status: &str) -> (&'static str, String) {
+    fn waits(status: &str) -> (Reason, String) {
         match progress(&Job::default(), Some(&pod(status))) {
             Progress::Running { reason, message } => (reason, message),
             other => panic!("{other:?}"),
@@ -305,7 +306,7 @@ mod tests {
 
     #[test]
     fn a_report_is_passed_on() {
-        let message = Report { reason: "PushUnauthorized".into(), message: "no".into(), digest: None, transient: false }.to_json();
+        let message = Report { reason: Reason::PushUnauthorized, message: "no".into(), digest: None, transient: false }.to_json();
         let cause =
             failed(&format!("{{containerStatuses: [{{name: push, state: {{terminated: {{exitCode: 1, message: '{message}'}}}}}}]}}"));
         assert_eq!((cause.reason.as_str(), cause.message.as_str()), ("PushUnauthorized", "no"));

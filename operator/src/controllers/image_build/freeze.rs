@@ -4,7 +4,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::{Resource, ResourceExt};
-use mainstay_crds::{ContainerImage, ImageBuild, ImageBuildStatus, Origin, SourceRepository, Trigger, Variant, names};
+use mainstay_crds::{ContainerImage, ImageBuild, ImageBuildStatus, Origin, Reason, SourceRepository, Trigger, Variant, names};
 
 use super::cause::Cause;
 use super::provenance::{self, About};
@@ -46,7 +46,7 @@ pub(super) async fn freeze(
     let Some((variant, version)) = pick(&container, build.spec.variant) else {
         let wanted = build.spec.variant.map_or("a Dockerfile or default.nix", Variant::file);
         let message = format!("{} has no {wanted} at {}", resolved.path, short(&commit));
-        return Ok(Err(Cause { reason: "NoBuildFile".to_owned(), message, transient: false, log_of: None }));
+        return Ok(Err(Cause { reason: Reason::NoBuildFile, message, transient: false, log_of: None }));
     };
     let version = match version {
         Ok(version) => version,
@@ -92,17 +92,17 @@ fn terminal(error: CallError) -> Result<Result<(), Cause>, Problem> {
 }
 
 fn stays(error: &dyn ClassifiedError) -> Cause {
-    Cause { reason: error.word().to_owned(), message: error.text(), transient: false, log_of: None }
+    Cause { reason: error.word(), message: error.text(), transient: false, log_of: None }
 }
 
 /// An error with a reason, as an object.
 trait ClassifiedError {
-    fn word(&self) -> &'static str;
+    fn word(&self) -> Reason;
     fn text(&self) -> String;
 }
 
 impl<E: Classified + 'static> ClassifiedError for E {
-    fn word(&self) -> &'static str {
+    fn word(&self) -> Reason {
         self.reason()
     }
     fn text(&self) -> String {

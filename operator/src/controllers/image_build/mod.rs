@@ -19,7 +19,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
-use mainstay_crds::{ContainerImage, ImageBuild, ImageBuildStatus, JobReference, SourceRepository, names};
+use mainstay_crds::{ContainerImage, ImageBuild, ImageBuildStatus, JobReference, Reason, SourceRepository, names};
 
 use self::cause::{Cause, Progress, progress};
 use self::outcome::Outcome;
@@ -29,7 +29,7 @@ use super::problem::Problem;
 use super::publish::{Change, publish};
 use super::turns::Waiting;
 use super::{access, source};
-use crate::domain::build::{self, CANCELLED, short};
+use crate::domain::build::{self, short};
 use crate::domain::condition::{State, Verdict, conditions};
 use crate::domain::{duration, scrub};
 
@@ -84,7 +84,7 @@ async fn run(build: &ImageBuild, ctx: &Context, status: &mut ImageBuildStatus) -
             "ContainerImage {} (spec.image) does not exist in namespace {namespace}: create it, or delete this build",
             build.spec.image
         );
-        return Err(Problem::stuck("ImageNotFound", text).again_in(SOON));
+        return Err(Problem::stuck(Reason::ImageNotFound, text).again_in(SOON));
     };
     if build.owner_references().is_empty()
         && let Some(owner) = child::owner(&image)
@@ -100,7 +100,7 @@ async fn run(build: &ImageBuild, ctx: &Context, status: &mut ImageBuildStatus) -
                     short(status.commit.as_deref().unwrap_or_default()),
                     status.tag.as_deref().unwrap_or_default()
                 );
-                report(build, ctx, status, &Verdict::new(State::Working, "Queued", text)).await?;
+                report(build, ctx, status, &Verdict::new(State::Working, Reason::Queued, text)).await?;
             }
             Err(cause) => return Ok(outcome::failed(status, &cause)),
         }
@@ -145,25 +145,25 @@ async fn own_job(
                 names::REBUILD_AT,
                 image.name_any()
             );
-            return Ok(Err(Cause { reason: "JobDeleted".to_owned(), message, transient: false, log_of: None }));
+            return Ok(Err(Cause { reason: Reason::JobDeleted, message, transient: false, log_of: None }));
         }
         None => {
             let Some(wanted) = freeze::job(build, image, repository, ctx, status, &name).await? else {
                 let name = status.engine.map_or("auto", |engine| engine.as_str());
                 let why = status.engine_reason.as_deref().unwrap_or_default();
                 let message = format!("engine {name} ({why}) has no image: set engines.{name}.image of the chart, or spec.build.engine");
-                return Ok(Err(Cause { reason: "EngineNotConfigured".to_owned(), message, transient: false, log_of: None }));
+                return Ok(Err(Cause { reason: Reason::EngineNotConfigured, message, transient: false, log_of: None }));
             };
             if status.admitted_at.is_none() {
                 turn(build, ctx, status, ctx.turns.take(ctx, build, status))?;
                 status.admitted_at = Some(now());
                 // Written before the Job exists: whoever looks after a crash finds the place taken.
-                let verdict = Verdict::new(State::Working, "Queued", "it is its turn: the Job is being made");
+                let verdict = Verdict::new(State::Working, Reason::Queued, "it is its turn: the Job is being made");
                 report(build, ctx, status, &verdict).await.inspect_err(|_| ctx.turns.give_back(build))?;
             }
             match ctx.cluster.create(&namespace, &wanted).await? {
                 Some(created) => created,
-                None => return Err(Problem::waiting("Queued", format!("Job {name} was made a moment ago"), SOON)),
+                None => return Err(Problem::waiting(Reason::Queued, format!("Job {name} was made a moment ago"), SOON)),
             }
         }
     };
@@ -174,7 +174,7 @@ async fn own_job(
             names::REBUILD_AT,
             image.name_any()
         );
-        return Ok(Err(Cause { reason: "NameConflict".to_owned(), message, transient: false, log_of: None }));
+        return Ok(Err(Cause { reason: Reason::NameConflict, message, transient: false, log_of: None }));
     }
     let job_uid = job.uid().unwrap_or_default();
     if before.as_ref().is_none_or(|known| known.uid != job_uid) {
@@ -192,7 +192,7 @@ fn turn(build: &ImageBuild, ctx: &Context, status: &mut ImageBuildStatus, waitin
     let engine = status.engine.map_or("no", |engine| engine.as_str());
     tracing::debug!(build = build.name_any(), position, "waits");
     let text = format!("waits for its turn, {position} of {of} for engine {engine}: {limit}");
-    Err(Problem::waiting("Queued", text, IN_LINE.min(ctx.config.resync)))
+    Err(Problem::waiting(Reason::Queued, text, IN_LINE.min(ctx.config.resync)))
 }
 
 /// Ends a build at somebody's wish. Its log is read before its pod goes with its Job.
@@ -211,7 +211,7 @@ async fn cancel(build: &ImageBuild, ctx: &Context, status: &mut ImageBuildStatus
         Some(commit) => format!("main went on: commit {} is built instead", short(commit)),
         None => format!("spec.cancel is true. Set {} on ContainerImage {} for a new build", names::REBUILD_AT, build.spec.image),
     };
-    Ok(outcome::failed(status, &Cause { reason: CANCELLED.to_owned(), message, transient: false, log_of: None }))
+    Ok(outcome::failed(status, &Cause { reason: Reason::Cancelled, message, transient: false, log_of: None }))
 }
 
 /// How far the Job is.
@@ -229,7 +229,7 @@ async fn follow(job: &Job, repository: &SourceRepository, ctx: &Context, status:
             None => outcome::failed(
                 status,
                 &Cause {
-                    reason: "PushFailed".to_owned(),
+                    reason: Reason::PushFailed,
                     message: "the build ended well but its tag is not in the registry".to_owned(),
                     transient: true,
                     log_of: None,
@@ -239,7 +239,7 @@ async fn follow(job: &Job, repository: &SourceRepository, ctx: &Context, status:
         Progress::Failed(mut cause) => {
             if let (Some(pod), Some(container)) = (&pod, cause.log_of) {
                 status.log_tail = Some(log_tail(ctx, pod, container).await).filter(|tail| !tail.is_empty());
-                if let ("BuildFailed", Some(words)) = (cause.reason.as_str(), status.log_tail.as_deref().and_then(cause::builder_error)) {
+                if let (Reason::BuildFailed, Some(words)) = (cause.reason, status.log_tail.as_deref().and_then(cause::builder_error)) {
                     cause.transient = cause::may_pass(&words);
                     cause.message = words;
                 }
@@ -261,7 +261,7 @@ async fn log_tail(ctx: &Context, pod: &Pod, container: &str) -> String {
 /// Metrics and the event on the ContainerImage, after the end is written.
 fn told(build: &ImageBuild, ctx: &Context, status: &ImageBuildStatus, verdict: &Verdict) {
     let took = status.duration.as_deref().and_then(duration::parse);
-    ctx.metrics.build(status.engine.map_or("none", |engine| engine.as_str()), &verdict.reason, took);
+    ctx.metrics.build(status.engine.map_or("none", |engine| engine.as_str()), verdict.reason, took);
     let reference = ObjectRef::<ContainerImage>::new(&build.spec.image).within(&build.namespace().unwrap_or_default());
     let Some(image) = ctx.images.get(&reference) else { return };
     let name = format!("{}:{}", image.name_any(), status.tag.as_deref().unwrap_or_default());
@@ -269,16 +269,16 @@ fn told(build: &ImageBuild, ctx: &Context, status: &ImageBuildStatus, verdict: &
         State::Good => {
             let took = status.duration.as_deref().map_or_else(String::new, |took| format!(" in {took}"));
             let text = format!("{name} {}{took}", status.digest.as_deref().unwrap_or_default());
-            let reason = if verdict.reason == "Pushed" { "ImagePushed" } else { "BuildSkipped" };
+            let reason = if verdict.reason == Reason::Pushed { Reason::ImagePushed } else { Reason::BuildSkipped };
             ctx.cluster.event(image.as_ref(), false, reason, "Build", &text);
         }
-        _ if verdict.reason == CANCELLED => {
+        _ if verdict.reason == Reason::Cancelled => {
             let text = format!("{}: {}", build.name_any(), verdict.message);
-            ctx.cluster.event(image.as_ref(), false, "BuildCancelled", "Build", &text);
+            ctx.cluster.event(image.as_ref(), false, Reason::BuildCancelled, "Build", &text);
         }
         _ => {
             let text = format!("{} ({}): {}", build.name_any(), verdict.reason, verdict.message);
-            ctx.cluster.event(image.as_ref(), true, "ImageBuildFailed", "Build", &text);
+            ctx.cluster.event(image.as_ref(), true, Reason::ImageBuildFailed, "Build", &text);
         }
     }
 }

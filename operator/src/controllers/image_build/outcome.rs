@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use mainstay_crds::ImageBuildStatus;
+use mainstay_crds::{ImageBuildStatus, Reason};
 
 use super::cause::Cause;
 use crate::domain::condition::{State, Verdict};
@@ -26,22 +26,22 @@ pub(super) fn present(status: &mut ImageBuildStatus, digest: String, revision: O
     if revision.is_some() && revision == status.commit {
         let text = format!("tag {tag} is in the registry already, built from this commit ({digest})");
         status.digest = Some(digest);
-        return Outcome::Ended(Verdict::new(State::Good, "AlreadyExists", text));
+        return Outcome::Ended(Verdict::new(State::Good, Reason::AlreadyExists, text));
     }
     let message = tag::conflict(&tag, revision.as_deref(), &digest);
-    failed(status, &Cause { reason: "TagConflict".to_owned(), message, transient: false, log_of: None })
+    failed(status, &Cause { reason: Reason::TagConflict, message, transient: false, log_of: None })
 }
 
 /// `push` said that the tag is there.
 pub(super) fn pushed(status: &mut ImageBuildStatus, report: &Report) -> Outcome {
     status.digest.clone_from(&report.digest);
-    Outcome::Ended(Verdict::new(State::Good, report.reason.clone(), report.message.clone()))
+    Outcome::Ended(Verdict::new(State::Good, report.reason, report.message.clone()))
 }
 
 /// There will be no image.
 pub(super) fn failed(status: &mut ImageBuildStatus, cause: &Cause) -> Outcome {
     status.transient = Some(cause.transient);
-    Outcome::Ended(Verdict::new(State::Stuck, cause.reason.clone(), cause.message.clone()))
+    Outcome::Ended(Verdict::new(State::Stuck, cause.reason, cause.message.clone()))
 }
 
 /// Writes the time of the end.
@@ -61,9 +61,9 @@ mod tests {
         ImageBuildStatus { commit: Some("a".repeat(40)), tag: Some("v1-aaaaaaa".into()), ..ImageBuildStatus::default() }
     }
 
-    fn reason(outcome: &Outcome) -> (State, &str) {
+    fn reason(outcome: &Outcome) -> (State, Reason) {
         match outcome {
-            Outcome::Ended(verdict) => (verdict.state, &verdict.reason),
+            Outcome::Ended(verdict) => (verdict.state, verdict.reason),
             Outcome::Running(verdict) => panic!("{verdict:?}"),
         }
     }
@@ -71,11 +71,11 @@ mod tests {
     #[test]
     fn our_tag_is_success_and_another_is_never_moved() {
         let mut ours = status();
-        assert_eq!(reason(&present(&mut ours, "sha256:ab".into(), Some("a".repeat(40)))), (State::Good, "AlreadyExists"));
+        assert_eq!(reason(&present(&mut ours, "sha256:ab".into(), Some("a".repeat(40)))), (State::Good, Reason::AlreadyExists));
         assert_eq!(ours.digest.as_deref(), Some("sha256:ab"));
         for revision in [None, Some("b".repeat(40))] {
             let mut theirs = status();
-            assert_eq!(reason(&present(&mut theirs, "sha256:ab".into(), revision)), (State::Stuck, "TagConflict"));
+            assert_eq!(reason(&present(&mut theirs, "sha256:ab".into(), revision)), (State::Stuck, Reason::TagConflict));
             assert_eq!((theirs.digest, theirs.transient), (None, Some(false)));
         }
     }

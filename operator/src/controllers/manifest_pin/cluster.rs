@@ -1,7 +1,7 @@
 //! `target: Cluster`: live workloads follow the newest image from main where there is no GitOps. What Argo CD or Flux manages is refused:
 //! they would put it back.
 
-use mainstay_crds::{ManifestPin, ManifestPinStatus, SkippedPlace, WriteMode};
+use mainstay_crds::{ManifestPin, ManifestPinStatus, Reason, SkippedPlace, WriteMode};
 
 use kube::ResourceExt;
 
@@ -22,7 +22,7 @@ pub(super) async fn observe(object: &ManifestPin, ctx: &Context, seen: &mut Seen
         if let Some(manager) = &workload.managed_by {
             seen.skipped.push(SkippedPlace {
                 path: workload.path(),
-                reason: "ManagedByGitOps".to_owned(),
+                reason: Reason::ManagedByGitOps.into(),
                 message: format!("{manager} manages it and would put it back: pin its manifest with target Git"),
             });
             continue;
@@ -61,7 +61,7 @@ pub(super) async fn apply(
         }
         ctx.cluster.set_image(&namespace, &pin.path, &pin.field, &reference).await?;
         let text = format!("pinned {} of {}: {} -> {}", pin.field, pin.path, pin.tag, tag.tag);
-        ctx.cluster.event(object, false, "PinPatched", "Pin", &text);
+        ctx.cluster.event(object, false, Reason::PinPatched, "Pin", &text);
         status.pinned_at = Some(now());
         pin.tag.clone_from(&tag.tag);
         pin.class = mainstay_crds::Class::Main;

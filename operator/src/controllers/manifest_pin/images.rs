@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use kube::ResourceExt;
-use mainstay_crds::{ContainerImage, ManifestPin, ManifestPinSpec, ResolvedImage, SourceRepository, Variant, WantedTag};
+use mainstay_crds::{ContainerImage, ManifestPin, ManifestPinSpec, Reason, ResolvedImage, SourceRepository, Variant, WantedTag};
 
 use crate::clients::git::Watch;
 use crate::controllers::context::Context;
@@ -60,7 +60,7 @@ pub(super) async fn observe(object: &ManifestPin, ctx: &Context) -> Result<Vec<I
         .collect();
     if !missing.is_empty() {
         let text = format!("ContainerImage {} (spec.images.names) does not exist: create it, or change spec.images", missing.join(", "));
-        return Err(Problem::stuck("ImageNotFound", text).again_in(std::time::Duration::from_secs(10)));
+        return Err(Problem::stuck(Reason::ImageNotFound, text).again_in(std::time::Duration::from_secs(10)));
     }
     let mut graphs: HashMap<String, Arc<Graph>> = HashMap::new();
     let mut images = Vec::new();

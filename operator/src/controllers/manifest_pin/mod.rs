@@ -22,7 +22,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
-use mainstay_crds::{ManifestPin, ManifestPinStatus, PinTarget, WriteMode, names};
+use mainstay_crds::{ManifestPin, ManifestPinStatus, PinTarget, Reason, WriteMode, names};
 
 use self::observe::Seen;
 use self::plan::{Decision, Stand};
@@ -83,7 +83,7 @@ pub async fn reconcile(object: Arc<ManifestPin>, ctx: Arc<Context>) -> Result<Ac
 async fn run(object: &Arc<ManifestPin>, ctx: &Context, status: &mut ManifestPinStatus) -> Result<(Verdict, Duration), Problem> {
     if object.spec.suspend == Some(true) {
         status.diff = None;
-        return Ok((Verdict::new(State::Working, "Suspended", "spec.suspend is true: nothing is written"), ctx.config.resync));
+        return Ok((Verdict::new(State::Working, Reason::Suspended, "spec.suspend is true: nothing is written"), ctx.config.resync));
     }
     let begun = Instant::now();
     let (mut landed, mut races) = (false, 0_u32);
@@ -91,7 +91,7 @@ async fn run(object: &Arc<ManifestPin>, ctx: &Context, status: &mut ManifestPinS
         // Each try begins from what is wanted now: a decision that was overtaken is not written.
         let reference = ObjectRef::from_obj(object.as_ref());
         let Some(object) = ctx.pins.get(&reference).filter(|object| object.spec.suspend != Some(true)) else {
-            return Err(Problem::waiting("Overtaken", "the object changed during the run", Duration::from_millis(100)));
+            return Err(Problem::waiting(Reason::Overtaken, "the object changed during the run", Duration::from_millis(100)));
         };
         let asked = object.annotations().get(names::RESUME_AT).cloned();
         let lift = asked.is_some() && asked != status.last_handled_resume_at;
@@ -110,7 +110,7 @@ async fn run(object: &Arc<ManifestPin>, ctx: &Context, status: &mut ManifestPinS
                 status.diff = Some(write::diff(&seen, &edit));
                 if verdict.state == State::Good {
                     let text = format!("would write {}: see status.diff; set spec.write to write it", edit.summary());
-                    verdict = Verdict::new(State::Good, "DryRun", text);
+                    verdict = Verdict::new(State::Good, Reason::DryRun, text);
                 }
             }
             (Some(edit), WriteMode::PullRequest) => {
@@ -121,12 +121,12 @@ async fn run(object: &Arc<ManifestPin>, ctx: &Context, status: &mut ManifestPinS
             }
             // What came in the meantime waits for its own moment: one run makes one commit.
             (Some(edit), WriteMode::Commit) if landed => {
-                verdict = Verdict::new(State::Working, "Behind", format!("the next commit brings {}", edit.summary()));
+                verdict = Verdict::new(State::Working, Reason::Behind, format!("the next commit brings {}", edit.summary()));
             }
             (Some(edit), WriteMode::Commit) => {
                 if begun.elapsed() > RACE_DEADLINE {
                     let text = format!("other writers on {} were faster {races} times: it is tried again", seen.branch);
-                    return Err(Problem::retrying("PushRaced", text));
+                    return Err(Problem::retrying(Reason::PushRaced, text));
                 }
                 match commit(&object, ctx, &seen, &edit, status).await? {
                     Some(()) => landed = true,
@@ -144,7 +144,7 @@ async fn run(object: &Arc<ManifestPin>, ctx: &Context, status: &mut ManifestPinS
             cluster::apply(&object, ctx, &mut seen, &mut decisions, status).await?;
             verdict = plan::verdict(&seen.pins, &decisions, seen.images.len(), seen.skipped.len());
         }
-        let more = verdict.reason == "Behind";
+        let more = verdict.reason == Reason::Behind;
         status.last_handled_resume_at = asked;
         status.last_handled_reconcile_at = object.annotations().get(names::RECONCILE_AT).cloned();
         let (verdict, pause) = finish(&object, ctx, status, &seen, &decisions, verdict).await?;
@@ -168,7 +168,7 @@ async fn commit(
     ctx.metrics.pin_commit(match &pushed {
         Ok(Pushed::Landed { .. }) => "Landed",
         Ok(Pushed::Lost) => "Lost",
-        Err(error) => crate::error::Classified::reason(error),
+        Err(error) => crate::error::Classified::reason(error).as_str(),
     });
     match pushed? {
         Pushed::Lost => Ok(None),
@@ -176,7 +176,7 @@ async fn commit(
             status.last_commit = Some(short(&commit).to_owned());
             status.pinned_at = Some(Time(Timestamp::from_second(when).unwrap_or_default()));
             let text = format!("pinned {}, commit {}", edit.summary(), short(&commit));
-            ctx.cluster.event(object, false, "PinCommitted", "Pin", &text);
+            ctx.cluster.event(object, false, Reason::PinCommitted, "Pin", &text);
             Ok(Some(()))
         }
     }

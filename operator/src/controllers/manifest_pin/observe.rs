@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use kube::ResourceExt;
-use mainstay_crds::{Class, ManifestPin, PinTarget, SkippedPlace, SourceRepository, Variant};
+use mainstay_crds::{Class, ManifestPin, PinTarget, Reason, SkippedPlace, SourceRepository, Variant};
 
 use super::images::{self, Image};
 use super::plan::{Pin, Wanted};
@@ -69,23 +69,23 @@ pub(super) async fn observe(object: &ManifestPin, ctx: &Context) -> Result<Seen,
 
 /// The pins of the manifests at the head of the branch.
 async fn manifests(object: &ManifestPin, ctx: &Context, key: &str, seen: &mut Seen) -> Result<(), Problem> {
-    let selection = Selection::new(&object.spec.paths, &object.spec.exclude).map_err(|text| Problem::stuck("InvalidSpec", text))?;
+    let selection = Selection::new(&object.spec.paths, &object.spec.exclude).map_err(|text| Problem::stuck(Reason::InvalidSpec, text))?;
     let found = ctx.calls.outside("git.blobs", ctx.git.blobs(key, &seen.head, move |path| selection.matches(path))).await?;
     for skipped in found.skipped {
-        seen.skipped.push(SkippedPlace { path: skipped.path, reason: skipped.reason.to_owned(), message: skipped.message });
+        seen.skipped.push(SkippedPlace { path: skipped.path, reason: skipped.reason.into(), message: skipped.message });
     }
     for (at, file) in found.files.iter().enumerate() {
         let scan = match pin::scan(&file.bytes, &seen.targets) {
             Ok(scan) => scan,
             Err(unreadable) => {
                 let message = format!("{unreadable}: the file is left alone");
-                seen.skipped.push(SkippedPlace { path: file.path.clone(), reason: unreadable.reason.to_owned(), message });
+                seen.skipped.push(SkippedPlace { path: file.path.clone(), reason: unreadable.reason.into(), message });
                 continue;
             }
         };
         for note in scan.notes {
             let path = format!("{}:{}", file.path, note.line);
-            seen.skipped.push(SkippedPlace { path, reason: note.reason.to_owned(), message: note.message });
+            seen.skipped.push(SkippedPlace { path, reason: note.reason.into(), message: note.message });
         }
         for place in scan.places {
             match pin_of(&file.path, &place, &seen.images) {
@@ -108,7 +108,7 @@ async fn manifests(object: &ManifestPin, ctx: &Context, key: &str, seen: &mut Se
 fn pin_of(path: &str, place: &Place, images: &[Image]) -> Result<Option<Pin>, SkippedPlace> {
     let Some(tag) = &place.tag else {
         let message = format!("{} is pinned by digest alone, which names no commit: write a tag before it", place.image);
-        return Err(SkippedPlace { path: format!("{path}:{}", place.line), reason: "DigestWithoutTag".to_owned(), message });
+        return Err(SkippedPlace { path: format!("{path}:{}", place.line), reason: Reason::DigestWithoutTag.into(), message });
     };
     let pin = pin(images, &place.image, tag).map(|pin| Pin {
         path: path.to_owned(),

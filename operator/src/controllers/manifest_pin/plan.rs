@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use mainstay_crds::{Class, ManifestPinSpec, PinPolicy, Variant, ViolationPolicy, WantedTag};
+use mainstay_crds::{Class, ManifestPinSpec, PinPolicy, Reason, Variant, ViolationPolicy, WantedTag};
 
 use crate::domain::build::short;
 use crate::domain::condition::{State, Verdict};
@@ -92,17 +92,17 @@ pub(super) enum Stand {
 
 impl Stand {
     /// The word in the status.
-    pub(super) fn reason(self) -> &'static str {
+    pub(super) fn reason(self) -> Reason {
         match self {
-            Stand::UpToDate => "UpToDate",
-            Stand::Behind => "Behind",
-            Stand::SameVersion => "SameVersion",
-            Stand::Held => "Held",
-            Stand::NoMainImage => "NoMainImage",
-            Stand::Violation => "Violation",
-            Stand::Conflict => "Conflict",
-            Stand::NotNewer => "NotNewer",
-            Stand::NotEditable => "NotEditable",
+            Stand::UpToDate => Reason::UpToDate,
+            Stand::Behind => Reason::Behind,
+            Stand::SameVersion => Reason::SameVersion,
+            Stand::Held => Reason::Held,
+            Stand::NoMainImage => Reason::NoMainImage,
+            Stand::Violation => Reason::Violation,
+            Stand::Conflict => Reason::Conflict,
+            Stand::NotNewer => Reason::NotNewer,
+            Stand::NotEditable => Reason::NotEditable,
         }
     }
 
@@ -239,14 +239,14 @@ pub(super) fn verdict(pins: &[Pin], decisions: &[Decision], images: usize, skipp
         let text = format!(
             "none of the manifests that spec.paths selects names one of the {images} images: check spec.paths, spec.images and spec.registry.prefix of the SourceRepository{unread}"
         );
-        return Verdict::new(State::Stuck, "NoMatchInFiles", text);
+        return Verdict::new(State::Stuck, Reason::NoMatchInFiles, text);
     }
     for (stand, state, reason) in [
-        (Stand::Conflict, State::Stuck, "PinConflict"),
-        (Stand::Violation, State::Stuck, "NotFromMain"),
-        (Stand::NotNewer, State::Stuck, "NotNewer"),
-        (Stand::NotEditable, State::Stuck, "NotEditable"),
-        (Stand::NoMainImage, State::Working, "NoMainImage"),
+        (Stand::Conflict, State::Stuck, Reason::PinConflict),
+        (Stand::Violation, State::Stuck, Reason::NotFromMain),
+        (Stand::NotNewer, State::Stuck, Reason::NotNewer),
+        (Stand::NotEditable, State::Stuck, Reason::NotEditable),
+        (Stand::NoMainImage, State::Working, Reason::NoMainImage),
     ] {
         if let Some(text) = first(stand) {
             return Verdict::new(state, reason, format!("{text}{}{unread}", more(stand)));
@@ -257,7 +257,7 @@ pub(super) fn verdict(pins: &[Pin], decisions: &[Decision], images: usize, skipp
         0 => format!("{} pins name the newest images from main{}{unread}", pins.len(), twice(pins)),
         n => format!("{} of {} pins are held: {}{unread}", n, pins.len(), first(Stand::Held).unwrap_or_default()),
     };
-    Verdict::new(State::Good, if count(Stand::Held) > 0 { "Held" } else { "UpToDate" }, text)
+    Verdict::new(State::Good, if count(Stand::Held) > 0 { Reason::Held } else { Reason::UpToDate }, text)
 }
 
 /// Images that are pinned with more than one tag of the same variant.

@@ -188,7 +188,7 @@ fn a_digest_follows_the_tag_it_belongs_to() {
     assert_eq!(digest(ANY, Pin { wanted: Some(wanted("1.1", 5)), ..current }), None, "the digest of another tag says nothing");
 }
 
-fn said(text: &str, pins: &[Pin]) -> (State, String, String) {
+fn said(text: &str, pins: &[Pin]) -> (State, Reason, String) {
     let verdict = verdict(pins, &plan(&spec(text), pins, false), 1, 0);
     (verdict.state, verdict.reason, verdict.message)
 }

@@ -4,7 +4,7 @@
 //! on the branch are theirs: from then on it is left alone.
 
 use kube::ResourceExt;
-use mainstay_crds::{ForgeProvider, ManifestPin, ManifestPinStatus, PullRequestStatus};
+use mainstay_crds::{ForgeProvider, ManifestPin, ManifestPinStatus, PullRequestStatus, Reason};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::observe::Seen;
@@ -39,7 +39,10 @@ pub(super) async fn keep(
 ) -> Result<Verdict, Problem> {
     let branch = branch_of(object);
     if branch == seen.branch {
-        return Err(Problem::stuck("InvalidSpec", format!("spec.pullRequest.branch is {branch}, the branch that the pull request is for")));
+        return Err(Problem::stuck(
+            Reason::InvalidSpec,
+            format!("spec.pullRequest.branch is {branch}, the branch that the pull request is for"),
+        ));
     }
     let key = clone_key(&seen.repository);
     let forge = forge(object, ctx, seen).await?;
@@ -56,7 +59,7 @@ pub(super) async fn keep(
                 short(&theirs.commit),
                 theirs.author_name
             );
-            return Ok(Verdict::new(State::Good, "PullRequestEdited", text));
+            return Ok(Verdict::new(State::Good, Reason::PullRequestEdited, text));
         }
     }
     let there = match &tip {
@@ -68,7 +71,7 @@ pub(super) async fn keep(
         if let (None, Some(closed)) = (open, closed) {
             tell(status, Some(closed), tip.as_deref());
             let text = format!("pull request {} was closed without merging: it stays closed until another image is wanted", closed.number);
-            return Ok(Verdict::new(State::Good, "PullRequestClosed", text));
+            return Ok(Verdict::new(State::Good, Reason::PullRequestClosed, text));
         }
     } else {
         let mut parents: Vec<String> = Vec::new();
@@ -84,7 +87,7 @@ pub(super) async fn keep(
             Pushed::Landed { commit } => head = Some(commit),
             Pushed::Lost => {
                 ctx.calls.outside("git.sync", ctx.git.sync(&key, &remote)).await?;
-                return Err(Problem::waiting("PushRaced", format!("branch {branch} moved during the run"), SOON));
+                return Err(Problem::waiting(Reason::PushRaced, format!("branch {branch} moved during the run"), SOON));
             }
         }
     }
@@ -95,13 +98,13 @@ pub(super) async fn keep(
         None => {
             let opened = ctx.calls.outside("forge.open", forge.open(&title, &body, &branch, &seen.branch)).await?;
             let text = format!("opened pull request {} ({}): {}", opened.number, opened.url, edit.summary());
-            ctx.cluster.event(object, false, "PullRequestOpened", "Pin", &text);
+            ctx.cluster.event(object, false, Reason::PullRequestOpened, "Pin", &text);
             opened
         }
     };
     tell(status, Some(&request), head.as_deref());
     let text = format!("pull request {} ({}) waits for a merge: {}", request.number, request.url, edit.summary());
-    Ok(Verdict::new(State::Good, "PullRequestOpen", text))
+    Ok(Verdict::new(State::Good, Reason::PullRequestOpen, text))
 }
 
 /// Closes a pull request that has become obsolete: main has what it would bring.
@@ -189,8 +192,8 @@ async fn forge(object: &ManifestPin, ctx: &Context, seen: &Seen) -> Result<Forge
             let field = "spec.pullRequest.tokenSecretRef";
             let data = access::named_secret(ctx, &namespace, field, &reference.name).await?;
             let token = data.get("token").and_then(|bytes| String::from_utf8(bytes.clone()).ok());
-            let token =
-                token.ok_or_else(|| Problem::retrying("SecretInvalid", format!("Secret {} ({field}) has no key token", reference.name)))?;
+            let token = token
+                .ok_or_else(|| Problem::retrying(Reason::SecretInvalid, format!("Secret {} ({field}) has no key token", reference.name)))?;
             (token.trim().to_owned().into(), format!("key token of Secret {} ({field})", reference.name))
         }
         None => {
@@ -200,7 +203,7 @@ async fn forge(object: &ManifestPin, ctx: &Context, seen: &Seen) -> Result<Forge
                 Auth::Bearer(token) => (token.expose_secret().to_owned().into(), from),
                 Auth::None | Auth::Ssh { .. } => {
                     let text = "pull requests need a token: name a Secret with key token in spec.pullRequest.tokenSecretRef";
-                    return Err(Problem::stuck("SecretNotFound", text));
+                    return Err(Problem::stuck(Reason::SecretNotFound, text));
                 }
             }
         }

@@ -73,7 +73,7 @@ fn of(pin: &Pin, decision: &Decision, told: Option<&PinStatus>) -> PinStatus {
         variant: pin.variant,
         tag: pin.tag.clone(),
         class: pin.class,
-        reason: decision.stand.reason().to_owned(),
+        reason: decision.stand.reason().into(),
         message: decision.message.clone(),
         wanted: pin.wanted.as_ref().map(|wanted| wanted.tag.tag.clone()).filter(|wanted| *wanted != pin.tag && !pin.current),
         changed_in: changed.map(|c| c.commit.clone()).or_else(|| told.and_then(|t| t.changed_in.clone())),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
-use mainstay_crds::{CommitSettings, ManifestPin};
+use mainstay_crds::{CommitSettings, ManifestPin, Reason};
 
 use super::observe::Seen;
 use super::plan::{Decision, Stand};
@@ -67,7 +67,7 @@ pub(super) fn edit(seen: &mut Seen, decisions: &mut [Decision]) -> Option<Edit> 
             Err(error) => {
                 seen.skipped.push(mainstay_crds::SkippedPlace {
                     path: manifest.path.clone(),
-                    reason: crate::error::Classified::reason(&error).to_owned(),
+                    reason: crate::error::Classified::reason(&error).into(),
                     message: error.to_string(),
                 });
                 for at in pins {
@@ -131,7 +131,7 @@ pub(super) async fn request(
     };
     let name = object.name_any();
     let message = message::render(settings.message.as_deref(), &edit.lines, (&namespace, &name), origin.as_ref())
-        .map_err(|error| Problem::stuck("TemplateInvalid", error.to_string()))?;
+        .map_err(|error| Problem::stuck(Reason::TemplateInvalid, error.to_string()))?;
     Ok(WriteRequest {
         branch,
         expected,
@@ -161,7 +161,7 @@ async fn signing(namespace: &str, ctx: &Context, settings: &CommitSettings) -> R
     let data = access::named_secret(ctx, namespace, field, &reference.name).await?;
     let text = |key: &str| data.get(key).and_then(|bytes| String::from_utf8(bytes.clone()).ok());
     let key = text("identity").or_else(|| text("ssh-privatekey")).ok_or_else(|| {
-        Problem::retrying("SecretInvalid", format!("Secret {} ({field}) has no key identity or ssh-privatekey", reference.name))
+        Problem::retrying(Reason::SecretInvalid, format!("Secret {} ({field}) has no key identity or ssh-privatekey", reference.name))
     })?;
     let passphrase = text("password").map(|text| text.trim_end_matches(['\r', '\n']).to_owned().into());
     Ok(Some(SigningKey::from_openssh(&key.into(), passphrase.as_ref()).map_err(CallError::from)?))

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
-use mainstay_crds::{ContainerImage, ResolvedRepository, SourceRepository, SourceRepositoryStatus, names};
+use mainstay_crds::{ContainerImage, Reason, ResolvedRepository, SourceRepository, SourceRepositoryStatus, names};
 
 use super::access;
 use super::context::{Context, now, object_key};
@@ -57,7 +57,7 @@ async fn observe(repository: &SourceRepository, ctx: &Context) -> Result<Seen, P
     let remote = access::remote(ctx, repository).await?;
     let key = clone_key(repository);
     if repository.status.as_ref().and_then(|s| s.head.as_ref()).is_none() {
-        let verdict = Verdict::new(State::Working, "Fetching", format!("fetching {} for the first time", repository.spec.url));
+        let verdict = Verdict::new(State::Working, Reason::Fetching, format!("fetching {} for the first time", repository.spec.url));
         let mut status = repository.status.clone().unwrap_or_default();
         if status.conditions.is_empty() {
             report(repository, ctx, &mut status, &verdict).await?;
@@ -81,7 +81,7 @@ async fn observe(repository: &SourceRepository, ctx: &Context) -> Result<Seen, P
 async fn finish(repository: &SourceRepository, ctx: &Context, seen: Option<Seen>) -> Result<Duration, Problem> {
     let mut status = repository.status.clone().unwrap_or_default();
     let verdict = match seen {
-        None => Verdict::new(State::Working, "Suspended", "spec.suspend is true: new commits are not looked for"),
+        None => Verdict::new(State::Working, Reason::Suspended, "spec.suspend is true: new commits are not looked for"),
         Some(seen) => {
             let namespace = repository.namespace().unwrap_or_default();
             let images = ctx.images.state_filter(|image| image.namespace().as_deref() == Some(&namespace));
@@ -95,7 +95,7 @@ async fn finish(repository: &SourceRepository, ctx: &Context, seen: Option<Seen>
             status.head = Some(seen.head);
             status.refs = Some(seen.refs);
             status.resolved = Some(seen.resolved);
-            Verdict::new(State::Good, "Fetched", text)
+            Verdict::new(State::Good, Reason::Fetched, text)
         }
     };
     status.last_handled_reconcile_at = repository.annotations().get(names::RECONCILE_AT).cloned();
@@ -106,7 +106,7 @@ async fn finish(repository: &SourceRepository, ctx: &Context, seen: Option<Seen>
 async fn discover(repository: &SourceRepository, ctx: &Context, namespace: &str, image: &ContainerImage) -> Result<(), CallError> {
     if ctx.cluster.create(namespace, image).await?.is_some() {
         let text = format!("created ContainerImage {} for a directory on main", image.name_any());
-        ctx.cluster.event(repository, false, "ContainerDiscovered", "Discover", &text);
+        ctx.cluster.event(repository, false, Reason::ContainerDiscovered, "Discover", &text);
     }
     Ok(())
 }

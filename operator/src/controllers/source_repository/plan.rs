@@ -70,7 +70,7 @@ pub(super) fn skipped(listing: &Listing) -> Vec<SkippedDirectory> {
         .skipped
         .iter()
         .take(MAX_SKIPPED)
-        .map(|skipped| SkippedDirectory { path: skipped.path.clone(), reason: skipped.reason.to_owned(), message: skipped.message.clone() })
+        .map(|skipped| SkippedDirectory { path: skipped.path.clone(), reason: skipped.reason.into(), message: skipped.message.clone() })
         .collect()
 }
 

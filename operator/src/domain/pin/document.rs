@@ -6,6 +6,8 @@ use std::hash::{Hash, Hasher};
 
 use granit_parser::{Event, Parser, ScalarStyle, Span, options};
 
+use mainstay_crds::Reason;
+
 use super::Unreadable;
 
 /// Largest manifest that is read, in bytes.
@@ -70,15 +72,15 @@ pub(super) struct Tree<'t> {
 pub(super) fn text(bytes: &[u8]) -> Result<&str, Unreadable> {
     let unreadable = |reason, message| Err(Unreadable { reason, message });
     if bytes.len() > MAX_BYTES {
-        return unreadable("TooLarge", format!("the file has {} bytes, and {MAX_BYTES} are read at most", bytes.len()));
+        return unreadable(Reason::TooLarge, format!("the file has {} bytes, and {MAX_BYTES} are read at most", bytes.len()));
     }
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
-        Err(error) => return unreadable("NotUtf8", format!("line {}: the file is not UTF-8 text", line(bytes, error.valid_up_to()))),
+        Err(error) => return unreadable(Reason::NotUtf8, format!("line {}: the file is not UTF-8 text", line(bytes, error.valid_up_to()))),
     };
     let mut marks = ["<<<<<<<", ">>>>>>>"].into_iter().flat_map(|mark| text.match_indices(mark));
     if let Some((at, _)) = marks.find(|(at, _)| *at == 0 || bytes.get(at - 1) == Some(&b'\n')) {
-        return unreadable("ConflictMarkers", format!("line {}: a merge conflict is not resolved", line(bytes, at)));
+        return unreadable(Reason::ConflictMarkers, format!("line {}: a merge conflict is not resolved", line(bytes, at)));
     }
     Ok(text)
 }
@@ -117,7 +119,7 @@ impl<'t> Tree<'t> {
 
     fn add(&mut self, event: Event<'t>, span: Span, slot: Slot, parent: Option<Id>) -> Result<Id, Unreadable> {
         if self.nodes.len() >= MAX_NODES {
-            return Err(Unreadable { reason: "TooLarge", message: format!("the file has more than {MAX_NODES} values") });
+            return Err(Unreadable { reason: Reason::TooLarge, message: format!("the file has more than {MAX_NODES} values") });
         }
         let id = small(self.nodes.len());
         let tagged = event.tag().is_some_and(|tag| !tag.is_yaml_core_schema_tag("str"));
@@ -155,7 +157,7 @@ impl<'t> Tree<'t> {
         let Some(second) = twice else { return Ok(()) };
         let line = line(self.text.as_bytes(), self.range(second).start);
         let key = clip(self.scalar(second).unwrap_or_default(), MAX_KEY);
-        Err(Unreadable { reason: "Syntax", message: format!("line {line}: the key {key:?} is there twice") })
+        Err(Unreadable { reason: Reason::Syntax, message: format!("line {line}: the key {key:?} is there twice") })
     }
 
     /// A node.
@@ -298,9 +300,9 @@ fn broken(text: &str, line: usize, what: &str) -> Unreadable {
     let here = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
     if here.contains("{{") || text.lines().any(|line| line.trim_start().starts_with("{{")) {
         let message = format!("line {line}: {what}. The file is a template: keep its tag in a values file, which is read");
-        return Unreadable { reason: "Template", message };
+        return Unreadable { reason: Reason::Template, message };
     }
-    Unreadable { reason: "Syntax", message: format!("line {line}: {what}") }
+    Unreadable { reason: Reason::Syntax, message: format!("line {line}: {what}") }
 }
 
 /// The line of a position, counted from 1.

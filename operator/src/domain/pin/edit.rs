@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use mainstay_crds::Reason;
+
 use super::{Form, Place, Targets, Unreadable, document, reference, scan};
 use crate::error::{Class, Classified};
 
@@ -70,15 +72,15 @@ impl Classified for EditError {
         Class::Terminal
     }
 
-    fn reason(&self) -> &'static str {
+    fn reason(&self) -> Reason {
         match self {
-            EditError::Stale { .. } => "Stale",
-            EditError::Overlap { .. } => "Overlap",
-            EditError::TagForeign { .. } => "TagForeign",
-            EditError::DigestForeign { .. } => "DigestForeign",
-            EditError::DigestMissing { .. } => "DigestMissing",
+            EditError::Stale { .. } => Reason::Stale,
+            EditError::Overlap { .. } => Reason::Overlap,
+            EditError::TagForeign { .. } => Reason::TagForeign,
+            EditError::DigestForeign { .. } => Reason::DigestForeign,
+            EditError::DigestMissing { .. } => Reason::DigestMissing,
             EditError::Unreadable(cause) => cause.reason,
-            EditError::Unproven { .. } => "Unproven",
+            EditError::Unproven { .. } => Reason::Unproven,
         }
     }
 }

@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use granit_parser::ScalarStyle;
 
+use mainstay_crds::Reason;
+
 use super::document::{Id, Kind, Slot, Tree, clip};
 use super::reference::{self, Reference};
 use super::{Form, Note, Place, Scan, Targets, Unreadable};
@@ -25,7 +27,7 @@ pub(super) fn places(tree: &Tree<'_>, targets: &Targets) -> Result<Scan, Unreada
             _ => {}
         }
         if search.places.len() + search.notes.len() > MAX {
-            return Err(Unreadable { reason: "TooLarge", message: format!("the file names our images more than {MAX} times") });
+            return Err(Unreadable { reason: Reason::TooLarge, message: format!("the file names our images more than {MAX} times") });
         }
     }
     Ok(search.finish())
@@ -80,7 +82,7 @@ impl Search<'_> {
         }
         if let (Some(id), Some(text)) = (digest, digest_text.as_deref().filter(|text| !reference::is_digest(text))) {
             let message = format!("the digest {:?} of {image} is not sha256: and 64 digits", clip(text, MAX_SHOWN));
-            return self.note(id, None, "DigestForeign", message);
+            return self.note(id, None, Reason::DigestForeign, message);
         }
         let Some(first) = tag.or(digest) else { return };
         let mut at = [None, None];
@@ -153,7 +155,7 @@ impl Search<'_> {
                     self.foreign(id, found.name, tag);
                 }
             } else if !found.scheme {
-                let (reason, what) = if block { ("BlockScalar", "a block of text") } else { ("LooseText", "a text") };
+                let (reason, what) = if block { (Reason::BlockScalar, "a block of text") } else { (Reason::LooseText, "a text") };
                 let message = format!(
                     "{} is named inside {what}: only a whole value, or one behind a scheme such as docker://, is changed",
                     found.name
@@ -193,12 +195,12 @@ impl Search<'_> {
     fn is_blocked(&mut self, id: Id, image: &str) -> bool {
         if self.tree.is_shared(id) {
             let message = format!("{} names {image} through an anchor that other places follow: write it out", self.tree.path(id));
-            self.note(id, None, "SharedAnchor", message);
+            self.note(id, None, Reason::SharedAnchor, message);
             return true;
         }
         if self.tree.node(id).is_some_and(|node| node.tagged) {
             let message = format!("{} names {image} in a value with a YAML tag, so that it is no text", self.tree.path(id));
-            self.note(id, None, "ValueTag", message);
+            self.note(id, None, Reason::ValueTag, message);
             return true;
         }
         false
@@ -206,16 +208,16 @@ impl Search<'_> {
 
     fn foreign(&mut self, id: Id, image: &str, tag: &str) {
         let message = format!("{image}:{} is no tag that Mainstay makes", clip(tag, MAX_SHOWN));
-        self.note(id, None, "TagForeign", message);
+        self.note(id, None, Reason::TagForeign, message);
     }
 
     fn escaped(&mut self, id: Id, image: &str) {
         let message =
             format!("{} names {image} with escapes, so that its bytes are not what it says: write it plainly", self.tree.path(id));
-        self.note(id, None, "Escaped", message);
+        self.note(id, None, Reason::Escaped, message);
     }
 
-    fn note(&mut self, id: Id, at: Option<usize>, reason: &'static str, message: String) {
+    fn note(&mut self, id: Id, at: Option<usize>, reason: Reason, message: String) {
         let at = at.unwrap_or_else(|| self.tree.range(id).start);
         self.notes.push((at, Note { line: 0, reason, message }));
     }

@@ -12,6 +12,8 @@ mod targets;
 pub use edit::{Change, EditError, apply};
 pub use targets::Targets;
 
+use mainstay_crds::Reason;
+
 use crate::error::{Class, Classified};
 
 /// How a place names the image.
@@ -64,8 +66,8 @@ impl Place {
 pub struct Note {
     /// Its line, counted from 1.
     pub line: u32,
-    /// Why, in one word: `SharedAnchor`, `ValueTag`, `Escaped`, `BlockScalar`, `LooseText`, `TagForeign` or `DigestForeign`.
-    pub reason: &'static str,
+    /// Why, in one word.
+    pub reason: Reason,
     /// Why, for people.
     pub message: String,
 }
@@ -84,7 +86,7 @@ pub struct Scan {
 #[error("{message}")]
 pub struct Unreadable {
     /// Why, in one word: `TooLarge`, `NotUtf8`, `ConflictMarkers`, `Template` or `Syntax`.
-    pub reason: &'static str,
+    pub reason: Reason,
     /// Why, and in which line.
     pub message: String,
 }
@@ -94,7 +96,7 @@ impl Classified for Unreadable {
         Class::Terminal
     }
 
-    fn reason(&self) -> &'static str {
+    fn reason(&self) -> Reason {
         self.reason
     }
 }

@@ -29,7 +29,7 @@ fn places(text: &str) -> Vec<Place> {
 fn notes(text: &str) -> Vec<(u32, &'static str)> {
     let scan = scan(full(text).as_bytes(), &targets()).unwrap();
     assert_eq!(scan.places, [], "{text}");
-    scan.notes.iter().map(|note| (note.line, note.reason)).collect()
+    scan.notes.iter().map(|note| (note.line, note.reason.as_str())).collect()
 }
 
 fn unreadable(text: &[u8]) -> Unreadable {
@@ -219,7 +219,7 @@ fn a_broken_file_is_named_with_its_line() {
         assert!(error.message.starts_with(line), "{text}: {error}");
     }
     let error = unreadable(b"a: registry.example/team/cv\nb: \xff\n");
-    assert_eq!((error.reason, error.message.as_str()), ("NotUtf8", "line 2: the file is not UTF-8 text"));
+    assert_eq!((error.reason.as_str(), error.message.as_str()), ("NotUtf8", "line 2: the file is not UTF-8 text"));
 }
 
 #[test]
@@ -289,7 +289,7 @@ fn an_edit_that_does_not_fit_changes_nothing() {
     let text = full("image: REG/cv:OLD@DIGEST\nother: REG/cv:OLD\n");
     let found = scan(text.as_bytes(), &targets()).unwrap().places;
     let new = digest('b');
-    let refused = |text: &str, changes: &[Change<'_>]| apply(text.as_bytes(), changes, &targets()).unwrap_err().reason();
+    let refused = |text: &str, changes: &[Change<'_>]| apply(text.as_bytes(), changes, &targets()).unwrap_err().reason().as_str();
     let first = Change { place: &found[0], tag: NEW, digest: Some(&new) };
     let second = Change { place: &found[1], tag: NEW, digest: None };
     assert_eq!(refused(&text, &[Change { digest: None, ..first }]), "DigestMissing");
