@@ -197,7 +197,8 @@ async fn one_pull_request_is_kept_up_to_date_and_a_persons_commit_makes_it_their
     // A newer image: the same request, one commit more, and main's other changes are in it.
     let third = release(&world, "three").await;
     let tag = third.clone();
-    world.until("all", "has updated it", move |p: &ManifestPin| pinned(p).2.contains(&tag)).await.unwrap();
+    let updated = move |p: &ManifestPin| pinned(p).1 == "PullRequestOpen" && pinned(p).2.contains(&tag);
+    world.until("all", "has updated it", updated).await.unwrap();
     assert_eq!(text(&world, "mainstay/pins").await, manifest(&world, &third));
     let open = forge.pull_requests(&world.name).await.unwrap();
     assert_eq!(open.iter().map(|one| (one.number, one.state.as_str())).collect::<Vec<_>>(), [(number, "open")], "{open:?}");
