@@ -5,6 +5,7 @@
 #   charts/render.sh out --set image.repository=registry.example/team/mainstay
 #
 # Give the image here: it also stands in the operator's configuration, where kustomize's `images` does not reach.
+# With `--set crds.install=false` it is what can be deleted without deleting any object of ours.
 # Environment: HELM (default: helm), NAMESPACE (default: mainstay-system).
 set -eu
 if [ $# -lt 1 ]; then
