@@ -30,25 +30,57 @@ pub fn program(checkout: &Path) -> Result<PathBuf> {
     Err(Error::new("find the operator", format!("{} is not there", program.display())).remedy("build it: make operator"))
 }
 
-/// Pushes the program as an image and installs or upgrades the chart. The tag is the program's hash: the same program changes nothing.
+/// Pushes the program as an image and gives its tag, which is the program's hash, and its digest. The same program changes nothing.
+///
+/// # Errors
+/// Where the registry says no.
+pub async fn publish(lab: &Lab) -> Result<(String, String)> {
+    let program = program(&machine::checkout()?)?;
+    let bytes = std::fs::read(&program).context(format!("read {}", program.display()))?;
+    let tag = hex::encode(Sha256::digest(&bytes)).chars().take(12).collect::<String>();
+    let digest = push_program(&Paths::from_env()?, lab.registry(), &program, "mainstay", &tag).await?;
+    Ok((tag, digest))
+}
+
+/// The values that the lab installs with.
+///
+/// # Errors
+/// Where there is no checkout.
+pub fn values() -> Result<PathBuf> {
+    Ok(machine::checkout()?.join("e2e/lab/values.yaml"))
+}
+
+/// Installs or upgrades the chart of this checkout, with what [`publish`] pushes. Whatever installed the operator before, it is Helm's then.
 ///
 /// # Errors
 /// Where Helm or the registry says no.
 pub async fn install(lab: &Lab, settings: &[(&str, &str)]) -> Result<()> {
-    let checkout = machine::checkout()?;
-    let program = program(&checkout)?;
-    let bytes = std::fs::read(&program).context(format!("read {}", program.display()))?;
-    let tag = hex::encode(Sha256::digest(&bytes)).chars().take(12).collect::<String>();
-    push_program(&Paths::from_env()?, lab.registry(), &program, "mainstay", &tag).await?;
-    let values = checkout.join("e2e/lab/values.yaml");
-    let chart = checkout.join("charts/mainstay");
+    install_chart(lab, &machine::checkout()?.join("charts/mainstay"), settings).await
+}
+
+/// As [`install`], from another chart.
+///
+/// # Errors
+/// Where Helm or the registry says no.
+pub async fn install_chart(lab: &Lab, chart: &Path, settings: &[(&str, &str)]) -> Result<()> {
+    let (tag, _) = publish(lab).await?;
     let mut args: Vec<String> = ["upgrade", "--install", RELEASE].map(str::to_owned).into();
     args.push(chart.display().to_string());
+    args.extend(["--take-ownership", "--force-conflicts"].map(str::to_owned));
     args.extend(["--namespace", NAMESPACE, "--create-namespace", "--wait", "--timeout", "3m", "--values"].map(str::to_owned));
-    args.extend([values.display().to_string(), "--set-string".to_owned(), format!("image.tag={tag}")]);
+    args.extend([values()?.display().to_string(), "--set-string".to_owned(), format!("image.tag={tag}")]);
     for (key, value) in settings {
         args.extend(["--set".to_owned(), format!("{key}={value}")]);
     }
+    lab.run("helm", &args).await.map(drop)
+}
+
+/// Removes the release, where there is one. The kinds stay, and with them all objects.
+///
+/// # Errors
+/// Where Helm says no.
+pub async fn uninstall(lab: &Lab) -> Result<()> {
+    let args = ["uninstall", RELEASE, "--namespace", NAMESPACE, "--ignore-not-found", "--wait", "--timeout", "2m"];
     lab.run("helm", &args).await.map(drop)
 }
 

@@ -2,6 +2,8 @@
 #![allow(unreachable_pub, reason = "a module of a test")]
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod release;
+
 use mainstay_crds::{ContainerImage, ImageBuild, ManifestPin};
 use mainstay_e2e::lab::{Lab, Result};
 use mainstay_e2e::operator;
