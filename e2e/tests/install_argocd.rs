@@ -48,7 +48,7 @@ async fn files(world: &World, argocd: &ArgoCd) -> (journey::Change, Vec<(String,
     let (url, prefix) = (world.lab.forge().clone_url(&world.name), format!("prefix: {}", world.lab.image(&world.name)));
     let prefix = format!("{prefix}\n    plainHTTP: true");
     let source = [("https://git.example/team/ops.git", url.as_str()), ("prefix: registry.example/team", &prefix)];
-    let pin = [("[argocd/manifests]", "[apps]"), ("write: DryRun", "write: Commit")];
+    let pin = [("[argocd/manifests]", "[apps]"), ("write: DryRun", "write: Commit\n  violations: Repair")];
     let images = changed("argocd/objects/containerimages.yaml", &[("{name: cv}", "{name: web}")]);
     let objects = [
         ("sourcerepository", changed("argocd/objects/sourcerepository.yaml", &source)),
@@ -168,7 +168,9 @@ async fn argo_cd_installs_it_from_git_and_says_how_builds_are() {
     }
     for pair in APPLICATIONS.windows(2) {
         let (before, after) = (application(&world, pair[0].1).await, application(&world, pair[1].1).await);
-        let synced = before.data["status"]["operationState"]["finishedAt"].as_str().unwrap().to_owned();
+        // Nothing was to be done where the kinds of an earlier installation are those of this checkout.
+        let there = before.metadata.creation_timestamp.unwrap().0.to_string();
+        let synced = before.data["status"]["history"][0]["deployedAt"].as_str().map_or(there, str::to_owned);
         let made = after.metadata.creation_timestamp.unwrap().0.to_string();
         assert!(made >= synced, "{} was made at {made}, {} was synced at {synced}", pair[1].1, pair[0].1);
     }
