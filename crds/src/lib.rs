@@ -5,6 +5,7 @@
 //! - [`ImageBuild`] (`ibuild`): one build of one variant at one commit.
 //! - [`ManifestPin`] (`mpin`): which manifests to keep pinned to the newest images from main.
 //! - [`AllowedImages`]: what the admission policy reads; the operator alone writes it.
+//! - [`complaints`]: what is wrong with an object.
 //! - [`names`]: annotations and labels that are part of the API.
 //! - [`Reason`]: the words of conditions, statuses and events, with what each means and what to do.
 //!
@@ -15,6 +16,7 @@
 #![allow(clippy::duplicated_attributes, reason = "printer columns repeat their keys")]
 
 mod allowed_images;
+mod check;
 mod class;
 mod container_image;
 mod image_build;
@@ -27,6 +29,7 @@ mod source_repository;
 mod variant;
 
 pub use allowed_images::{AllowedImages, AllowedImagesSpec};
+pub use check::{complaints, unknown_fields};
 pub use class::Class;
 pub use container_image::{
     BuildSettings, ContainerImage, ContainerImageSpec, ContainerImageStatus, Engine, LastFailure, ResolvedImage, Retention,
