@@ -20,6 +20,7 @@ mod check;
 mod class;
 mod container_image;
 mod image_build;
+mod kind;
 mod manifest_pin;
 pub mod names;
 mod reason;
@@ -36,6 +37,7 @@ pub use container_image::{
     SupersededBuilds, TagStatus, TagSummary, VariantStatus, Violation, WantedTag,
 };
 pub use image_build::{ImageBuild, ImageBuildSpec, ImageBuildStatus, JobReference, Origin, Trigger};
+pub use kind::{FOREIGN, Kind, kinds, resolve};
 pub use manifest_pin::{
     CommitSettings, ForgeProvider, ImageSelector, ManifestPin, ManifestPinSpec, ManifestPinStatus, PinPolicy, PinStatus, PinTarget,
     PullRequestSettings, PullRequestStatus, ResolvedPin, SkippedPlace, ViolationPolicy, WriteMode,
@@ -50,11 +52,10 @@ pub use source_repository::{
 pub use variant::Variant;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::CustomResourceExt;
 
 /// Every CustomResourceDefinition of ours, in the order in which a newcomer meets them.
 pub fn definitions() -> Vec<CustomResourceDefinition> {
-    vec![SourceRepository::crd(), ContainerImage::crd(), ImageBuild::crd(), ManifestPin::crd(), AllowedImages::crd()]
+    kinds().into_iter().map(|kind| kind.definition).collect()
 }
 
 /// File name and YAML of every definition, as they stand in `crds/generated`.
