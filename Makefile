@@ -71,8 +71,9 @@ lab: deps ## Start the lab: Kubernetes, registry, forge, Argo CD (the first time
 	cargo build --quiet --package mainstay-e2e
 	cargo lab up
 
-crds: deps ## Write crds/generated from the Rust types
+crds: deps ## Write crds/generated and docs/reference from the Rust types
 	cargo crdgen
+	cargo docgen
 
 deps:
 	@missing=$$(for p in $(PACKAGES); do dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null | grep -q '^installed$$' || echo $$p; done); \

@@ -1,37 +1,70 @@
 //! Annotations and labels that are part of the API (design section 3).
 
-/// Any new value makes the operator look at the object at once; echoed in `status.lastHandledReconcileAt`.
-pub const RECONCILE_AT: &str = "mainstay.dev/reconcile-at";
+/// An annotation or label, and what it is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Name {
+    /// Its key.
+    pub key: &'static str,
+    /// What it is for, in Markdown.
+    pub meaning: &'static str,
+}
 
-/// Any new value on a ContainerImage makes one more attempt at what is missing or failed; echoed in `status.lastHandledRebuildAt`.
-pub const REBUILD_AT: &str = "mainstay.dev/rebuild-at";
+macro_rules! names {
+    ($(#[doc = $about:literal])+ $list:ident: $($(#[doc = $meaning:literal])+ $name:ident = $key:literal;)+) => {
+        $( $(#[doc = $meaning])+ pub const $name: &str = $key; )+
 
-/// Any new value on a ManifestPin lifts the holds that people's rollbacks made; echoed in `status.lastHandledResumeAt`.
-pub const RESUME_AT: &str = "mainstay.dev/resume-at";
+        $(#[doc = $about])+
+        pub const $list: &[Name] = &[$(Name { key: $key, meaning: concat!($($meaning),+) }),+];
+    };
+}
 
-/// On an ImageBuild that was cancelled because main went on: the commit that is built instead.
-pub const SUPERSEDED_BY: &str = "mainstay.dev/superseded-by";
+names! {
+    /// Annotations that people set.
+    ASKED:
 
-/// Full build key on a child, so that two keys which share a name are told apart.
-pub const BUILD_KEY: &str = "mainstay.dev/build-key";
+    /// Any new value makes the operator look at the object at once; echoed in `status.lastHandledReconcileAt`.
+    RECONCILE_AT = "mainstay.dev/reconcile-at";
 
-/// What made the operator create an ImageBuild: a [`crate::Trigger`].
-pub const TRIGGER: &str = "mainstay.dev/trigger";
+    /// Any new value on a ContainerImage makes one more attempt at what is missing or failed; echoed in `status.lastHandledRebuildAt`.
+    REBUILD_AT = "mainstay.dev/rebuild-at";
 
-/// Name of the ContainerImage that a child belongs to.
-pub const IMAGE_LABEL: &str = "mainstay.dev/image";
+    /// Any new value on a ManifestPin lifts the holds that people's rollbacks made; echoed in `status.lastHandledResumeAt`.
+    RESUME_AT = "mainstay.dev/resume-at";
+}
 
-/// Name of the ImageBuild that a Job and its pod belong to.
-pub const BUILD_LABEL: &str = "mainstay.dev/build";
+names! {
+    /// Annotations that the operator sets.
+    TOLD:
 
-/// Variant that a child builds.
-pub const VARIANT_LABEL: &str = "mainstay.dev/variant";
+    /// On an ImageBuild that was cancelled because main went on: the commit that is built instead.
+    SUPERSEDED_BY = "mainstay.dev/superseded-by";
 
-/// Name of the SourceRepository whose discovery created a ContainerImage.
-pub const REPOSITORY_LABEL: &str = "mainstay.dev/repository";
+    /// On an ImageBuild the full key of what is built, on a Job the UID of its ImageBuild: so that two of one name are told apart.
+    BUILD_KEY = "mainstay.dev/build-key";
 
-/// Conventional label that marks every child of ours.
-pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+    /// On an ImageBuild that the operator made: what made it do so (`status.trigger`).
+    TRIGGER = "mainstay.dev/trigger";
+}
+
+names! {
+    /// Labels that the operator sets on what it makes.
+    LABELS:
+
+    /// On a Job and its pod: name of the ContainerImage.
+    IMAGE_LABEL = "mainstay.dev/image";
+
+    /// On a Job and its pod: name of the ImageBuild. Network policies and budgets select build pods by it.
+    BUILD_LABEL = "mainstay.dev/build";
+
+    /// On an ImageBuild, its Job and pod: the variant.
+    VARIANT_LABEL = "mainstay.dev/variant";
+
+    /// On a ContainerImage that discovery created: name of the SourceRepository.
+    REPOSITORY_LABEL = "mainstay.dev/repository";
+
+    /// `mainstay` on all of them.
+    MANAGED_BY = "app.kubernetes.io/managed-by";
+}
 
 /// Value of [`MANAGED_BY`], and our name as field manager.
 pub const MANAGER: &str = "mainstay";

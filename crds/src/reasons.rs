@@ -1,5 +1,5 @@
 //! The table of reasons. A line says where a word is met, what the condition is with it, what it means, and what to do.
-//! Links are relative to `docs/reference`, which is written from here by `cargo crdgen`.
+//! Links are relative to `docs/reference`, which `cargo docgen` writes from here.
 
 use crate::reason::{Place, Says, Use, reasons};
 

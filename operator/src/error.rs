@@ -45,6 +45,8 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use mainstay_crds::Says;
+
     use super::*;
 
     #[derive(Debug, thiserror::Error)]
@@ -55,9 +57,8 @@ mod tests {
     #[error("inner says no")]
     struct Inner;
 
-    /// Types see to it that every reason which is used is in the table; this is for the other way round.
-    #[test]
-    fn every_reason_of_the_table_is_used() {
+    /// The text of the program, without its tests.
+    fn program() -> String {
         let mut used = String::new();
         let mut pending = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
         while let Some(path) = pending.pop() {
@@ -68,10 +69,34 @@ mod tests {
                 used.push_str(text.split("#[cfg(test)]").next().unwrap_or_default());
             }
         }
+        used
+    }
+
+    /// Types see to it that every reason which is used is in the table; this is for the other way round.
+    #[test]
+    fn every_reason_of_the_table_is_used() {
+        let used = program();
         let words: std::collections::HashSet<&str> =
             used.split("Reason::").skip(1).filter_map(|rest| rest.split(|c: char| !c.is_alphanumeric()).next()).collect();
         let unused: Vec<&Reason> = Reason::ALL.iter().filter(|reason| !words.contains(reason.as_str())).collect();
         assert!(unused.is_empty(), "nothing says {unused:?}: take them out of crds/src/reasons.rs");
+    }
+
+    #[test]
+    fn a_reason_is_given_with_a_status_that_the_table_has() {
+        let given = regex::Regex::new(r"(?:State::|Problem::)(\w+)[,(]\s*Reason::(\w+)").unwrap();
+        let (program, mut pairs) = (program(), 0);
+        for pair in given.captures_iter(&program) {
+            let says = match &pair[1] {
+                "Good" => Says::True,
+                "Working" | "waiting" => Says::Unknown,
+                _ => Says::False,
+            };
+            pairs += 1;
+            let reason = Reason::parse(&pair[2]).unwrap();
+            assert!(reason.uses().iter().any(|one| one.says.contains(&says)), "{reason} is said with {}: add it to its line", &pair[1]);
+        }
+        assert!(pairs > 40, "{pairs}");
     }
 
     #[test]
