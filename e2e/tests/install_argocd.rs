@@ -45,6 +45,10 @@ fn changed(path: &str, changes: &[(&str, &str)]) -> String {
 /// What the story's repository has besides the folders of this checkout: containers, manifests, and `argocd/` with the lab's addresses.
 async fn files(world: &World, argocd: &ArgoCd) -> (journey::Change, Vec<(String, String)>) {
     let (change, mut files) = journey::files(world);
+    // Long enough to be seen under way.
+    for (_, text) in files.iter_mut().filter(|(path, _)| path.ends_with("/Dockerfile")) {
+        *text = text.replace("COPY words", "RUN sleep 10\nCOPY words");
+    }
     let (url, prefix) = (world.lab.forge().clone_url(&world.name), format!("prefix: {}", world.lab.image(&world.name)));
     let prefix = format!("{prefix}\n    plainHTTP: true");
     let source = [("https://git.example/team/ops.git", url.as_str()), ("prefix: registry.example/team", &prefix)];
