@@ -5,7 +5,8 @@ mod support;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::{Duration, Instant};
 
 use flate2::{Compression, write::GzEncoder};
 use mainstay::clients::registry::{Registry, Settings};
@@ -13,7 +14,9 @@ use mainstay::domain::report::Report;
 use mainstay::push::{Args, run};
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use support::proxy::Proxy;
 use support::registry_server::Distribution;
+use support::{noise, odd_registry};
 use tempfile::TempDir;
 
 const COMMIT: &str = "3b9e0d1c2a4f5e6d7c8b9a0f1e2d3c4b5a697887";
@@ -42,39 +45,64 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// What `docker save` writes, with a given diff id.
-fn docker_archive(layer: &[u8], diff_id: &str) -> Vec<u8> {
-    let config = json!({"architecture": "amd64", "os": "linux", "config": {"Labels": {"own": "kept"}}, "rootfs": {"type": "layers", "diff_ids": [diff_id]}}).to_string();
-    let manifest = json!([{"Config": "config.json", "RepoTags": null, "Layers": ["l/layer.tar"]}]).to_string();
-    tar(&[("l/layer.tar", layer), ("config.json", config.as_bytes()), ("manifest.json", manifest.as_bytes())])
+/// What `docker save` writes, with given diff ids.
+fn docker_archive_of(layers: &[(&[u8], &str)]) -> Vec<u8> {
+    let diff_ids: Vec<&str> = layers.iter().map(|(_, diff_id)| *diff_id).collect();
+    let config = json!({"architecture": "amd64", "os": "linux", "config": {"Labels": {"own": "kept"}}, "rootfs": {"type": "layers", "diff_ids": diff_ids}}).to_string();
+    let names: Vec<String> = (0..layers.len()).map(|n| format!("l{n}/layer.tar")).collect();
+    let manifest = json!([{"Config": "config.json", "RepoTags": null, "Layers": names}]).to_string();
+    let mut files: Vec<(&str, &[u8])> = names.iter().map(String::as_str).zip(layers.iter().map(|(layer, _)| *layer)).collect();
+    files.extend([("config.json", config.as_bytes()), ("manifest.json", manifest.as_bytes())]);
+    tar(&files)
 }
 
-/// What BuildKit writes.
-fn oci_layout(layer_name: Option<&str>) -> Vec<u8> {
+fn docker_archive(layer: &[u8], diff_id: &str) -> Vec<u8> {
+    docker_archive_of(&[(layer, diff_id)])
+}
+
+/// What BuildKit writes, with layers under the digests that are said to be theirs.
+fn oci_layout_of(layers: &[(&[u8], String)]) -> Vec<u8> {
+    oci_layout_in("blobs/sha256/", layers)
+}
+
+fn oci_layout_in(directory: &str, layers: &[(&[u8], String)]) -> Vec<u8> {
     let plain = tar(&[("hello", b"hello")]);
-    let layer = gzip(&plain);
     let config = json!({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [sha(&plain)]}}).to_string();
-    let digest = layer_name.map_or_else(|| sha(&layer), str::to_owned);
+    let described: Vec<_> = layers
+        .iter()
+        .map(|(layer, digest)| json!({"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": digest, "size": layer.len()}))
+        .collect();
     let manifest = json!({
         "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
         "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": sha(config.as_bytes()), "size": config.len()},
-        "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": digest, "size": layer.len()}],
+        "layers": described,
     })
     .to_string();
     let index = json!({"schemaVersion": 2, "manifests": [{"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": sha(manifest.as_bytes()), "size": manifest.len()}]}).to_string();
     let blob = |digest: &str| digest.replace("sha256:", "blobs/sha256/");
-    tar(&[
+    let names: Vec<String> = layers.iter().map(|(_, digest)| digest.replace("sha256:", directory)).collect();
+    let (manifest_name, config_name) = (blob(&sha(manifest.as_bytes())), blob(&sha(config.as_bytes())));
+    let mut files: Vec<(&str, &[u8])> = vec![
         ("oci-layout", b"{\"imageLayoutVersion\":\"1.0.0\"}"),
         ("index.json", index.as_bytes()),
-        (&blob(&sha(manifest.as_bytes())), manifest.as_bytes()),
-        (&blob(&sha(config.as_bytes())), config.as_bytes()),
-        (&blob(&sha(&layer)), &layer),
-    ])
+        (&manifest_name, manifest.as_bytes()),
+        (&config_name, config.as_bytes()),
+    ];
+    files.extend(names.iter().map(String::as_str).zip(layers.iter().map(|(layer, _)| *layer)));
+    tar(&files)
+}
+
+fn oci_layout() -> Vec<u8> {
+    let layer = gzip(&tar(&[("hello", b"hello")]));
+    oci_layout_of(&[(&layer, sha(&layer))])
 }
 
 struct World {
     server: Distribution,
+    proxy: Proxy,
     directory: TempDir,
+    repository: &'static str,
+    mount_from: Vec<String>,
     provenance: Option<String>,
     signing_key: Option<PathBuf>,
 }
@@ -82,7 +110,10 @@ struct World {
 impl World {
     async fn new() -> Self {
         support::use_ring();
-        Self { server: Distribution::open().await, directory: tempfile::tempdir().unwrap(), provenance: None, signing_key: None }
+        let server = Distribution::open().await;
+        let proxy = Proxy::before(&server.endpoint).await;
+        let directory = tempfile::tempdir().unwrap();
+        Self { server, proxy, directory, repository: "team/cv", mount_from: Vec::new(), provenance: None, signing_key: None }
     }
 
     fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
@@ -92,10 +123,14 @@ impl World {
     }
 
     async fn push(&self, archive: &Path, tag: &str, revision: &str) -> Report {
+        self.push_to(&self.proxy.endpoint, archive, tag, revision).await
+    }
+
+    async fn push_to(&self, endpoint: &str, archive: &Path, tag: &str, revision: &str) -> Report {
         let log = self.directory.path().join("last-word");
         let args = Args {
             archive: archive.to_owned(),
-            image: format!("{}/team/cv", self.server.endpoint),
+            image: format!("{endpoint}/{}", self.repository),
             tag: tag.to_owned(),
             revision: revision.to_owned(),
             version: "1.0".to_owned(),
@@ -106,6 +141,7 @@ impl World {
             credentials: None,
             ca: None,
             plain_http: true,
+            mount_from: self.mount_from.clone(),
             deadline: 20,
             termination_log: log.clone(),
         };
@@ -131,9 +167,7 @@ async fn every_kind_of_archive_becomes_a_labelled_image() {
     let layer = tar(&[("hello", b"hello")]);
     let docker = docker_archive(&layer, &sha(&layer));
     let zipped_layer = docker_archive(&gzip(&layer), &sha(&layer));
-    for (tag, bytes) in
-        [("oci", oci_layout(None)), ("docker", docker.clone()), ("docker-gzip", gzip(&docker)), ("layer-gzip", zipped_layer)]
-    {
+    for (tag, bytes) in [("oci", oci_layout()), ("docker", docker.clone()), ("docker-gzip", gzip(&docker)), ("layer-gzip", zipped_layer)] {
         let report = w.push(&w.file(tag, &bytes), tag, COMMIT).await;
         assert_eq!(report.reason, "Pushed", "{tag}: {report:?}");
         let image = w.registry().image("team/cv", tag).await.unwrap().unwrap();
@@ -153,7 +187,7 @@ async fn the_same_archive_is_the_same_image_and_a_tag_is_never_moved() {
     let first = w.push(&archive, "v1", COMMIT).await;
     let other_tag = w.push(&archive, "v2", COMMIT).await;
     assert_eq!(first.digest, other_tag.digest);
-    let again = w.push(&w.file("b", &oci_layout(None)), "v1", COMMIT).await;
+    let again = w.push(&w.file("b", &oci_layout()), "v1", COMMIT).await;
     assert_eq!((again.reason.as_str(), &again.digest), ("AlreadyExists", &first.digest));
     let foreign = w.push(&archive, "v1", &"4".repeat(40)).await;
     assert_eq!((foreign.reason.as_str(), foreign.transient), ("TagConflict", false));
@@ -169,8 +203,9 @@ async fn an_archive_that_lies_is_refused_and_named() {
     let two = json!([{"Config": "c", "Layers": []}, {"Config": "c", "Layers": []}]).to_string();
     for (name, bytes, words) in [
         ("diff-id", docker_archive(&layer, &sha(b"other")), "has the digest"),
-        ("missing-layer", oci_layout(Some(&sha(b"other"))), "is missing"),
-        ("no-digest", oci_layout(Some("sha256:../../../../etc/passwd")), "not a sha256 digest"),
+        ("missing-layer", oci_layout_in("elsewhere/", &[(b"x", sha(b"x"))]), "is missing"),
+        ("lying-layer", oci_layout_of(&[(b"not this", sha(b"other"))]), "has the digest"),
+        ("no-digest", oci_layout_of(&[(b"x", "sha256:../../../../etc/passwd".to_owned())]), "not a sha256 digest"),
         ("traversal", tar(&[("manifest.json", traversal.as_bytes())]), "is missing"),
         ("two", tar(&[("manifest.json", two.as_bytes())]), "one image"),
         ("junk", b"this is not a tar file at all, not even nearly".repeat(40), "not"),
@@ -189,7 +224,7 @@ async fn an_archive_that_lies_is_refused_and_named() {
 async fn provenance_is_attached_before_the_tag_is_given() {
     let mut w = World::new().await;
     w.provenance = Some(r#"{"buildDefinition": {"buildType": "t"}, "runDetails": {"builder": {"id": "b"}, "metadata": {}}}"#.to_owned());
-    let archive = w.file("image.tar", &oci_layout(None));
+    let archive = w.file("image.tar", &oci_layout());
     let digest = w.push(&archive, "plain", COMMIT).await.digest.unwrap();
     let found = w.registry().referrers("team/cv", &digest, "application/vnd.in-toto+json").await.unwrap();
     assert_eq!(found.len(), 1);
@@ -211,4 +246,128 @@ async fn provenance_is_attached_before_the_tag_is_given() {
     assert_eq!((report.reason.as_str(), report.transient), ("ProvenanceFailed", false));
     assert!(report.message.contains("P-256"), "{}", report.message);
     assert!(w.registry().image("team/cv", "unsigned").await.unwrap().is_none());
+}
+
+/// Both kinds of archive with the same layers.
+fn archives(w: &World, name: &str, layers: &[&[u8]]) -> [PathBuf; 2] {
+    let digests: Vec<String> = layers.iter().map(|layer| sha(layer)).collect();
+    let saved: Vec<(&[u8], &str)> = layers.iter().copied().zip(digests.iter().map(String::as_str)).collect();
+    let layout: Vec<(&[u8], String)> = layers.iter().copied().zip(digests.iter().cloned()).collect();
+    [w.file(&format!("{name}-docker"), &docker_archive_of(&saved)), w.file(&format!("{name}-oci"), &oci_layout_of(&layout))]
+}
+
+/// More than all requests and answers of a small push.
+const SMALL: u64 = 64 << 10;
+
+#[tokio::test]
+async fn a_layer_that_is_there_is_not_sent_again() {
+    let mut w = World::new().await;
+    let (base, one, other) = (noise(3 << 20, 1), noise(100 << 10, 2), noise(100 << 10, 3));
+    let first = archives(&w, "first", &[&base, &one]);
+    let second = archives(&w, "second", &[&base, &other]);
+    for (n, (first, second)) in first.iter().zip(&second).enumerate() {
+        assert_eq!(w.push(first, &format!("v1-{n}"), COMMIT).await.reason, "Pushed");
+        let sent = w.proxy.sent();
+        assert!(sent > 3 << 20 && sent < (3 << 20) + (100 << 10) + SMALL, "{sent}");
+        assert_eq!(w.push(second, &format!("v2-{n}"), COMMIT).await.reason, "Pushed");
+        let sent = w.proxy.sent();
+        assert!(sent > 100 << 10 && sent < (100 << 10) + SMALL, "only the layer that is new: {sent}");
+    }
+    // Another repository takes it over from its neighbour; one that is not there is no obstacle.
+    w.repository = "team/web";
+    w.mount_from = vec!["team/none".to_owned(), "team/cv".to_owned()];
+    for (n, first) in first.iter().enumerate() {
+        assert_eq!(w.push(first, &format!("v1-{n}"), COMMIT).await.reason, "Pushed");
+        let sent = w.proxy.sent();
+        assert!(sent < SMALL, "nothing but the configuration: {sent}");
+    }
+}
+
+#[tokio::test]
+async fn a_layer_by_its_digest_alone_is_nobodys() {
+    let mut w = World::new().await;
+    let secret = noise(100 << 10, 4);
+    let [_, archive] = archives(&w, "own", &[&secret]);
+    assert_eq!(w.push(&archive, "v1", COMMIT).await.reason, "Pushed");
+    let thief = w.file("thief", &oci_layout_of(&[(&noise(100 << 10, 5), sha(&secret))]));
+    // In the same repository, and by a mount from another.
+    for (repository, mount_from) in [("team/cv", vec![]), ("team/web", vec!["team/cv".to_owned()])] {
+        (w.repository, w.mount_from) = (repository, mount_from);
+        let report = w.push(&thief, "v2", COMMIT).await;
+        assert_eq!((report.reason.as_str(), report.transient), ("ArchiveInvalid", false), "{report:?}");
+        assert!(report.message.contains("has the digest"), "{}", report.message);
+    }
+}
+
+#[tokio::test]
+async fn a_layer_that_comes_twice_is_sent_once() {
+    let w = World::new().await;
+    let layer = noise(1 << 20, 6);
+    let [_, archive] = archives(&w, "twice", &[&layer, &tar(&[("x", b"x")]), &layer]);
+    assert_eq!(w.push(&archive, "v1", COMMIT).await.reason, "Pushed");
+    assert!(w.proxy.sent() < (1 << 20) + SMALL);
+}
+
+#[tokio::test]
+async fn a_broken_connection_costs_only_what_was_lost() {
+    let w = World::new().await;
+    const SIZE: u64 = 24 << 20;
+    for n in 0..2 {
+        let archive = &archives(&w, "large", &[&noise(24 << 20, 20 + n)])[usize::try_from(n).unwrap()];
+        w.proxy.sent();
+        w.proxy.wire.cut_at.store(SIZE / 2, SeqCst);
+        let report = w.push(archive, &format!("v{n}"), COMMIT).await;
+        assert_eq!(report.reason, "Pushed", "{report:?}");
+        assert_eq!(w.proxy.wire.cuts.swap(0, SeqCst), 1, "the connection was broken");
+        let sent = w.proxy.sent();
+        assert!(sent < SIZE + SIZE / 4, "{sent} of {SIZE}");
+        assert_eq!(w.registry().image("team/cv", &format!("v{n}")).await.unwrap().map(|image| image.digest), report.digest);
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_is_busy_gets_the_pause_that_it_asks_for() {
+    let w = World::new().await;
+    let (endpoint, habits) = odd_registry::start().await;
+    habits.busy.store(1, SeqCst);
+    let begun = Instant::now();
+    let report = w.push_to(&endpoint, &w.file("image.tar", &oci_layout()), "v1", COMMIT).await;
+    assert_eq!(report.reason, "Pushed", "{report:?}");
+    assert!(begun.elapsed() >= Duration::from_secs(3), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_registry_that_forgets_gets_the_layer_anew() {
+    let w = World::new().await;
+    let (endpoint, habits) = odd_registry::start().await;
+    habits.forgets.store(1, SeqCst);
+    let layer = noise(4 << 20, 8);
+    let [_, archive] = archives(&w, "large", &[&layer]);
+    let report = w.push_to(&endpoint, &archive, "v1", COMMIT).await;
+    assert_eq!(report.reason, "Pushed", "{report:?}");
+    assert!(habits.has(&layer));
+
+    // One that is wrong about what it has finds out by the digest, and gets it anew as well.
+    habits.forgets.store(1, SeqCst);
+    habits.lies.store(true, SeqCst);
+    let layer = noise(4 << 20, 9);
+    let [_, archive] = archives(&w, "other", &[&layer]);
+    let report = w.push_to(&endpoint, &archive, "v2", COMMIT).await;
+    assert_eq!(report.reason, "Pushed", "{report:?}");
+    assert!(habits.has(&layer) && !habits.lies.load(SeqCst));
+}
+
+#[tokio::test]
+async fn a_limit_for_requests_is_kept() {
+    let w = World::new().await;
+    let (endpoint, habits) = odd_registry::start().await;
+    habits.limit.store(40 << 20, SeqCst);
+    let layer = noise(70 << 20, 10);
+    let [_, archive] = archives(&w, "large", &[&layer]);
+    let report = w.push_to(&endpoint, &archive, "v1", COMMIT).await;
+    assert_eq!(report.reason, "Pushed", "{report:?}");
+    assert!(habits.has(&layer));
+    let patches: Vec<u64> =
+        habits.bodies.lock().unwrap().iter().filter(|(method, _)| method == "PATCH").map(|(_, length)| *length).collect();
+    assert_eq!(patches, [32 << 20, 32 << 20, 6 << 20]);
 }

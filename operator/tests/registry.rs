@@ -5,14 +5,17 @@ mod support;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::Response;
-use mainstay::clients::registry::{Credential, Registry, Settings};
+use mainstay::clients::registry::{Blob, Credential, Registry, Sent, Settings};
 use mainstay::error::{Class, Classified};
+use sha2::{Digest, Sha256};
+use support::proxy::Proxy;
 use support::registry_server::Distribution;
 
 fn registry(endpoint: &str, password: Option<&str>) -> Registry {
@@ -184,4 +187,33 @@ async fn an_endless_answer_is_cut() {
     .await;
     let error = registry(&address.to_string(), None).tags("x").await.unwrap_err();
     assert!(error.to_string().contains("longer than"), "{error}");
+}
+
+#[tokio::test]
+async fn a_slow_upload_goes_on_and_one_that_stands_still_ends() {
+    support::use_ring();
+    let server = Distribution::open().await;
+    let proxy = Proxy::before(&server.endpoint).await;
+    let deadline = Duration::from_secs(2);
+    let settings = Settings { endpoint: proxy.endpoint.clone(), plain_http: true, ca: None, credential: None, deadline };
+    let registry = Registry::new(settings).unwrap();
+    let bytes = support::noise(32 << 20, 1);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &bytes).unwrap();
+    let digest = format!("sha256:{}", hex::encode(Sha256::digest(&bytes)));
+    let blob = Blob { digest, size: bytes.len() as u64, file: file.path().to_owned(), offset: 0, hashed: false };
+
+    // Longer than its deadline in all, never that long without a byte.
+    proxy.wire.pause.store(10, SeqCst);
+    let begun = Instant::now();
+    assert_eq!(registry.upload("team/slow", &[], &blob).unwrap().proceed().await.unwrap(), Sent::Pushed);
+    assert!(begun.elapsed() > deadline * 2, "{:?}", begun.elapsed());
+
+    proxy.wire.pause.store(0, SeqCst);
+    proxy.sent();
+    proxy.wire.hang_at.store(1 << 20, SeqCst);
+    let begun = Instant::now();
+    let error = registry.upload("team/still", &[], &blob).unwrap().proceed().await.unwrap_err();
+    assert!(error.to_string().contains("took no byte for 2s"), "{error}");
+    assert!(matches!(error.class(), Class::Transient { .. }) && begun.elapsed() < Duration::from_secs(6));
 }

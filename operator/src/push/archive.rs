@@ -2,14 +2,17 @@
 //! The archive comes from a build that may be hostile.
 
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::docker::{self, Saved};
+use super::layout;
 use super::tarball::Tarball;
-use super::{docker, layout};
 use crate::clients::registry::Blob;
+
+pub(super) use oci_client::manifest::IMAGE_LAYER_GZIP_MEDIA_TYPE as GZIP_LAYER;
 
 /// Largest JSON document in an archive.
 pub(super) const MAX_JSON: u64 = 8 << 20;
@@ -36,11 +39,39 @@ pub(super) struct Contents {
     pub(super) layers: Vec<Layer>,
 }
 
-/// A layer, compressed as it will be pushed.
-#[derive(Debug)]
+/// A layer.
+#[derive(Debug, Clone)]
 pub(super) struct Layer {
+    /// Its media type as it is pushed.
     pub(super) media_type: String,
-    pub(super) blob: Blob,
+    pub(super) content: Content,
+}
+
+/// The bytes of a layer.
+#[derive(Debug, Clone)]
+pub(super) enum Content {
+    /// As they are pushed. That they are what their digest says is seen on their way.
+    Blob(Blob),
+    /// In a Docker archive: to be hashed, and compressed where they are not.
+    Saved(Saved),
+}
+
+impl Layer {
+    /// File and offset: one layer may stand in an image more than once.
+    pub(super) fn place(&self) -> (Option<PathBuf>, u64) {
+        match &self.content {
+            Content::Blob(blob) => (Some(blob.file.clone()), blob.offset),
+            Content::Saved(saved) => (None, saved.place().offset),
+        }
+    }
+
+    /// The layer as a blob. `spool` names a file that is made where the layer has to be compressed.
+    pub(super) fn blob(&self, spool: PathBuf) -> Result<Blob, ArchiveError> {
+        match &self.content {
+            Content::Blob(blob) => Ok(blob.clone()),
+            Content::Saved(saved) => saved.blob(spool),
+        }
+    }
 }
 
 /// Opens an archive.
@@ -56,7 +87,7 @@ pub(super) fn open(path: &Path, spool: &Path) -> Result<Contents, ArchiveError> 
         return layout::read(&tarball);
     }
     if tarball.find("manifest.json").is_some() {
-        return docker::read(&tarball, spool);
+        return docker::read(&tarball);
     }
     Err(ArchiveError::Invalid("it holds neither index.json (an OCI layout) nor manifest.json (a Docker archive)".to_owned()))
 }
@@ -76,14 +107,7 @@ pub(super) fn bytes(name: &str, reader: impl Read) -> Result<Vec<u8>, ArchiveErr
     Ok(all)
 }
 
-/// `sha256:` and the hash of what is read.
-pub(super) fn digest(mut reader: impl Read) -> io::Result<String> {
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 128 << 10];
-    loop {
-        match reader.read(&mut buffer)? {
-            0 => return Ok(format!("sha256:{}", hex::encode(hash.finalize()))),
-            n => hash.update(buffer.get(..n).unwrap_or_default()),
-        }
-    }
+/// `sha256:` and the hash of the bytes.
+pub(super) fn digest(bytes: &[u8]) -> String {
+    format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
 }

@@ -1,18 +1,22 @@
 //! A Docker archive, as kaniko and nix write it: `manifest.json` names a configuration and layers.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use flate2::read::GzDecoder;
-use flate2::{Compression, GzBuilder};
-use oci_client::manifest::IMAGE_LAYER_GZIP_MEDIA_TYPE;
+use flate2::bufread::MultiGzDecoder;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::archive::{ArchiveError, Contents, Layer, digest, json};
+use super::archive::{ArchiveError, Content, Contents, Layer, json};
+use super::gzip;
+use super::hashed::Hashed;
 use super::tarball::{Place, Tarball, is_gzip};
 use crate::clients::registry::Blob;
+
+/// Bytes that are read at once.
+const BUFFER: usize = 256 << 10;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -21,8 +25,18 @@ struct Manifest {
     layers: Vec<String>,
 }
 
-/// Reads the one image of an archive. Layers are compressed as registries want them, always to the same bytes.
-pub(super) fn read(tarball: &Tarball, spool: &Path) -> Result<Contents, ArchiveError> {
+/// A layer in the archive, plain or gzip.
+#[derive(Debug, Clone)]
+pub(super) struct Saved {
+    tarball: Arc<PathBuf>,
+    place: Place,
+    name: String,
+    /// Digest of the plain layer, as the configuration says.
+    diff_id: String,
+}
+
+/// Reads the one image of an archive.
+pub(super) fn read(tarball: &Tarball) -> Result<Contents, ArchiveError> {
     let invalid = |text: String| ArchiveError::Invalid(text);
     let find = |name: &str| tarball.find(name.trim_start_matches("./")).ok_or_else(|| invalid(format!("{name} is missing")));
     let mut all: Vec<Manifest> = json("manifest.json", tarball.reader(find("manifest.json")?)?)?;
@@ -38,32 +52,54 @@ pub(super) fn read(tarball: &Tarball, spool: &Path) -> Result<Contents, ArchiveE
     if diff_ids.len() != manifest.layers.len() {
         return Err(invalid(format!("{} layers, but {} diff_ids", manifest.layers.len(), diff_ids.len())));
     }
+    let path = Arc::new(tarball.path.clone());
     let mut layers = Vec::new();
-    for (number, (name, wanted)) in manifest.layers.iter().zip(diff_ids).enumerate() {
-        let (found, blob) = layer(tarball, find(name)?, &spool.join(format!("layer-{number}.tar.gz")))?;
-        if found != wanted {
-            return Err(invalid(format!("layer {name} has the digest {found}, and the configuration says {wanted}")));
-        }
-        layers.push(Layer { media_type: IMAGE_LAYER_GZIP_MEDIA_TYPE.to_owned(), blob });
+    for (name, diff_id) in manifest.layers.into_iter().zip(diff_ids) {
+        let saved = Saved { tarball: path.clone(), place: find(&name)?, name, diff_id: diff_id.to_owned() };
+        layers.push(Layer { media_type: super::archive::GZIP_LAYER.to_owned(), content: Content::Saved(saved) });
     }
     Ok(Contents { config, annotations: Vec::new(), layers })
 }
 
-/// Digest of the uncompressed layer, and the compressed layer.
-fn layer(tarball: &Tarball, place: Place, spooled: &Path) -> Result<(String, Blob), ArchiveError> {
-    let mut start = File::open(&tarball.path)?;
-    start.seek(SeekFrom::Start(place.offset))?;
-    if place.size >= 2 && is_gzip(&mut start)? {
-        let plain = digest(GzDecoder::new(tarball.reader(place)?))?;
-        let blob = Blob { digest: digest(tarball.reader(place)?)?, size: place.size, file: tarball.path.clone(), offset: place.offset };
-        return Ok((plain, blob));
+impl Saved {
+    /// Where the layer stands in the archive. Old ones link layers that are the same.
+    pub(super) fn place(&self) -> Place {
+        self.place
     }
-    let plain = digest(tarball.reader(place)?)?;
-    // Without a time and a name in its header, the same layer is always the same blob.
-    let mut encoder = GzBuilder::new().mtime(0).write(File::create(spooled)?, Compression::default());
-    io::copy(&mut tarball.reader(place)?, &mut encoder)?;
-    encoder.finish()?.flush()?;
-    let size = spooled.metadata()?.len();
-    let blob = Blob { digest: digest(File::open(spooled)?.take(size))?, size, file: spooled.to_owned(), offset: 0 };
-    Ok((plain, blob))
+
+    /// The layer as registries want it, read once: a plain one is compressed into `spool`, a file that is made for it.
+    pub(super) fn blob(&self, spool: PathBuf) -> Result<Blob, ArchiveError> {
+        let mut file = File::open(self.tarball.as_path())?;
+        file.seek(SeekFrom::Start(self.place.offset))?;
+        let gzipped = self.place.size >= 2 && is_gzip(&mut file)?;
+        let part = BufReader::with_capacity(BUFFER, file.take(self.place.size));
+        let (found, blob) = if gzipped { self.compressed(part)? } else { self.plain(part, spool)? };
+        if found != self.diff_id {
+            let Self { name, diff_id, .. } = self;
+            return Err(ArchiveError::Invalid(format!("layer {name} has the digest {found}, and the configuration says {diff_id}")));
+        }
+        Ok(blob)
+    }
+
+    fn compressed(&self, part: impl Read) -> io::Result<(String, Blob)> {
+        let mut layer = MultiGzDecoder::new(BufReader::with_capacity(BUFFER, Hashed::new(part)));
+        let mut plain = Hashed::new(io::sink());
+        io::copy(&mut layer, &mut plain)?;
+        // The decoder stops at the end of what is gzip.
+        let mut rest = layer.into_inner();
+        io::copy(&mut rest, &mut io::sink())?;
+        let digest = rest.into_inner().digest();
+        let file = self.tarball.as_path().to_owned();
+        Ok((plain.digest(), Blob { digest, size: self.place.size, file, offset: self.place.offset, hashed: true }))
+    }
+
+    fn plain(&self, part: impl Read, spool: PathBuf) -> io::Result<(String, Blob)> {
+        let mut part = Hashed::new(part);
+        let mut out = BufWriter::with_capacity(BUFFER, Hashed::new(File::create(&spool)?));
+        gzip::compress(&mut part, &mut out)?;
+        out.flush()?;
+        let digest = out.into_inner().map_err(io::IntoInnerError::into_error)?.digest();
+        let size = spool.metadata()?.len();
+        Ok((part.digest(), Blob { digest, size, file: spool, offset: 0, hashed: true }))
+    }
 }

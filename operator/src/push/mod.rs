@@ -2,22 +2,24 @@
 
 mod archive;
 mod docker;
+mod gzip;
+mod hashed;
 mod image;
+mod layers;
 mod layout;
+mod patience;
 mod provenance;
 mod tarball;
 
-use std::future::Future;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
 use mainstay_crds::Reason;
 
 use crate::clients::registry::{Credential, Image, REVISION, Registry, RegistryError, Settings};
-use crate::domain::backoff;
 use crate::domain::report::Report;
 use crate::domain::tag;
 use crate::error::{Class, Classified, chain};
@@ -25,7 +27,12 @@ use crate::step;
 
 use self::archive::ArchiveError;
 use self::image::Ready;
+use self::layers::Way;
+use self::patience::Patience;
 use self::provenance::Key;
+
+/// Longest time in which a registry takes no byte and gives no answer.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// What to push, where, and under which labels.
 #[derive(Debug, Clone, ClapArgs)]
@@ -66,7 +73,10 @@ pub struct Args {
     /// No TLS.
     #[arg(long)]
     pub plain_http: bool,
-    /// Longest time for everything, in seconds.
+    /// Repository of the same registry that may have layers already; the registry is asked to take them over from there.
+    #[arg(long = "mount-from")]
+    pub mount_from: Vec<String>,
+    /// Longest time without progress, in seconds.
     #[arg(long, default_value_t = 600)]
     pub deadline: u64,
     /// Where the last word goes.
@@ -98,7 +108,7 @@ enum PushError {
 impl PushError {
     fn report(&self) -> Report {
         let (reason, transient) = match self {
-            PushError::Archive(_) => (Reason::ArchiveInvalid, false),
+            PushError::Archive(_) | PushError::Registry(RegistryError::Content(_)) => (Reason::ArchiveInvalid, false),
             PushError::Conflict(_) => (Reason::TagConflict, false),
             PushError::Provenance(_) => (Reason::ProvenanceFailed, false),
             PushError::Registry(RegistryError::Unauthorized { .. } | RegistryError::Forbidden { .. }) => (Reason::PushUnauthorized, false),
@@ -117,7 +127,7 @@ pub async fn run(args: Args) -> ExitCode {
 }
 
 async fn push(args: &Args) -> Result<Report, PushError> {
-    let until = Instant::now() + Duration::from_secs(args.deadline);
+    let patience = Patience::new(Duration::from_secs(args.deadline));
     let (endpoint, repository) = args.image.split_once('/').ok_or_else(|| PushError::Image(args.image.clone()))?;
     let read = |path: &PathBuf| std::fs::read(path).map_err(|error| PushError::File(path.clone(), error));
     let credential = match &args.credentials {
@@ -125,26 +135,32 @@ async fn push(args: &Args) -> Result<Report, PushError> {
         None => None,
     };
     let ca = args.ca.as_ref().map(read).transpose()?;
-    let settings =
-        Settings { endpoint: endpoint.to_owned(), plain_http: args.plain_http, ca, credential, deadline: Duration::from_secs(60) };
+    let settings = Settings { endpoint: endpoint.to_owned(), plain_http: args.plain_http, ca, credential, deadline: IDLE };
     let registry = Registry::new(settings)?;
 
-    if let Some(report) = taken(args, retry(until, || registry.image(repository, &args.tag)).await?)? {
+    if let Some(report) = taken(args, patience.retry(async || registry.image(repository, &args.tag).await).await?)? {
         return Ok(report);
     }
     // A key that does not serve is no reason to have built for nothing: it is looked at before anything is sent.
     let key = args.signing_key.as_ref().map(|path| Key::from_pem(&read(path)?).map_err(PushError::Provenance)).transpose()?;
     step::say(&format!("reading {}", args.archive.display()));
     let spool = tempfile::tempdir().map_err(|error| PushError::File(std::env::temp_dir(), error))?;
-    let ready = image::prepare(archive::open(&args.archive, spool.path())?, &labels(args), spool.path())?;
-    upload(&registry, repository, &ready, until).await?;
+    let (path, directory) = (args.archive.clone(), spool.path().to_owned());
+    let opened = tokio::task::spawn_blocking(move || archive::open(&path, &directory)).await;
+    let contents = opened.map_err(std::io::Error::other).map_err(ArchiveError::from)??;
+    let labels = labels(args);
+    let config = image::config(contents.config, &labels)?;
+    let way = Way { registry: &registry, repository, neighbours: &args.mount_from, patience: &patience, spool: spool.path() };
+    let layers = layers::send(&way, &contents.layers).await?;
+    patience.retry(async || registry.push_bytes(repository, &config).await).await?;
+    let ready = image::manifest(&config, layers, contents.annotations, &labels)?;
     // Somebody else may have been faster while the layers were on their way.
-    if let Some(report) = taken(args, retry(until, || registry.image(repository, &args.tag)).await?)? {
+    if let Some(report) = taken(args, patience.retry(async || registry.image(repository, &args.tag).await).await?)? {
         return Ok(report);
     }
-    attest(&registry, repository, args, &ready, key.as_ref(), until).await?;
-    retry(until, || registry.push_manifest(repository, &args.tag, &ready.media_type, &ready.manifest)).await?;
-    let there = retry(until, || registry.image(repository, &args.tag)).await?;
+    attest(&registry, repository, args, &ready, key.as_ref(), &patience).await?;
+    patience.retry(async || registry.push_manifest(repository, &args.tag, &ready.media_type, &ready.manifest).await).await?;
+    let there = patience.retry(async || registry.image(repository, &args.tag).await).await?;
     match there {
         Some(image) if image.digest == ready.digest => {
             let message = format!("pushed {}:{} ({})", args.image, args.tag, ready.digest);
@@ -185,12 +201,12 @@ async fn attest(
     args: &Args,
     ready: &Ready,
     key: Option<&Key>,
-    until: Instant,
+    patience: &Patience,
 ) -> Result<(), PushError> {
     let Some(predicate) = &args.provenance else { return Ok(()) };
     let predicate = serde_json::from_str(predicate).map_err(|error| PushError::Provenance(error.to_string()))?;
     let attestation = provenance::attestation(&args.image, &ready.digest, predicate, &now(), key).map_err(PushError::Provenance)?;
-    retry(until, || registry.push_manifest(repository, &ready.digest, &ready.media_type, &ready.manifest)).await?;
+    patience.retry(async || registry.push_manifest(repository, &ready.digest, &ready.media_type, &ready.manifest).await).await?;
     let subject = Image {
         digest: ready.digest.clone(),
         media_type: ready.media_type.clone(),
@@ -198,7 +214,7 @@ async fn attest(
         revision: Some(args.revision.clone()),
     };
     let artifact = attestation.artifact();
-    match retry(until, || registry.attach(repository, &subject, &artifact)).await {
+    match patience.retry(async || registry.attach(repository, &subject, &artifact).await).await {
         Ok(digest) => step::say(&format!("attached provenance {digest}{}", if key.is_some() { ", signed" } else { "" })),
         Err(error) if key.is_none() && error.class() == Class::Terminal => step::say(&format!("no provenance is attached: {error}")),
         Err(error) => return Err(error.into()),
@@ -210,33 +226,4 @@ async fn attest(
 fn now() -> String {
     let now = jiff::Timestamp::now();
     jiff::Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
-}
-
-async fn upload(registry: &Registry, repository: &str, ready: &Ready, until: Instant) -> Result<(), PushError> {
-    let count = ready.blobs.len();
-    for (number, blob) in ready.blobs.iter().enumerate() {
-        let sent = retry(until, || registry.push_blob(repository, blob)).await?;
-        let word = if sent { "pushed" } else { "already there:" };
-        step::say(&format!("{word} blob {}/{count} {} ({})", number + 1, blob.digest, step::size(blob.size)));
-    }
-    Ok(())
-}
-
-/// Calls until it works, fails for good, or the time is over. A pause that the registry asks for is kept.
-async fn retry<T, F: Future<Output = Result<T, RegistryError>>>(until: Instant, call: impl Fn() -> F) -> Result<T, RegistryError> {
-    let mut failures = 0;
-    loop {
-        let error = match call().await {
-            Ok(value) => return Ok(value),
-            Err(error) => error,
-        };
-        let Class::Transient { after } = error.class() else { return Err(error) };
-        failures += 1;
-        let pause = after.unwrap_or_default().max(backoff::reconcile(failures, 0.5));
-        if Instant::now() + pause >= until {
-            return Err(error);
-        }
-        step::say(&format!("{error}; again in {}s", pause.as_secs()));
-        tokio::time::sleep(pause).await;
-    }
 }

@@ -54,7 +54,7 @@ pub(super) fn challenge(header: &str) -> Option<Challenge> {
 }
 
 impl Registry {
-    /// A token for a scope. The credential goes to the realm only over TLS, or to the registry's own host.
+    /// A token for a scope, or for several with blanks between them. The credential goes to the realm only over TLS, or to the registry's own host.
     pub(super) async fn token(&self, what: &str, realm: &str, service: Option<&str>, scope: &str) -> Result<Token, RegistryError> {
         let invalid = |message: String| RegistryError::ResponseInvalid { what: what.to_owned(), message };
         let mut url = Url::parse(realm).map_err(|error| invalid(format!("realm {realm:?}: {error}")))?;
@@ -62,7 +62,8 @@ impl Registry {
         if url.scheme() != "https" && !own {
             return Err(invalid(format!("the token server {realm} is another host without TLS: no credentials are sent there")));
         }
-        url.query_pairs_mut().append_pair("scope", scope).extend_pairs(service.map(|service| ("service", service)));
+        let scopes = scope.split(' ').map(|scope| ("scope", scope));
+        url.query_pairs_mut().extend_pairs(scopes).extend_pairs(service.map(|service| ("service", service)));
         let mut request = self.http().get(url);
         if let Some(credential) = self.credential() {
             request = request.basic_auth(&credential.username, Some(credential.password.expose_secret()));

@@ -32,7 +32,7 @@ pub struct Settings {
     pub ca: Option<Vec<u8>>,
     /// Who we are there.
     pub credential: Option<Credential>,
-    /// Longest time between two pieces of an answer.
+    /// Longest time between two pieces of an answer, or of a blob that is sent.
     pub deadline: Duration,
 }
 
@@ -45,6 +45,8 @@ pub struct Registry {
 struct Inner {
     settings: Settings,
     http: Client,
+    /// Without a limit for a whole request: reqwest's counts the time in which a body is sent. Uploads watch their bytes themselves.
+    patient: Client,
     tokens: Mutex<HashMap<String, Token>>,
     basic: Mutex<bool>,
 }
@@ -61,21 +63,23 @@ impl Registry {
     /// # Errors
     /// Where the certificate authority is none.
     pub fn new(settings: Settings) -> Result<Self, RegistryError> {
-        let mut builder = Client::builder()
-            .user_agent(concat!("mainstay/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT)
-            .read_timeout(settings.deadline)
-            // Blobs may lie elsewhere; reqwest drops the credentials where the host changes.
-            .redirect(reqwest::redirect::Policy::limited(5));
-        if let Some(pem) = &settings.ca {
-            let all = reqwest::Certificate::from_pem_bundle(pem).unwrap_or_default();
-            if all.is_empty() {
-                return Err(RegistryError::Credentials("key ca.crt holds no certificate in PEM".to_owned()));
-            }
-            builder = all.into_iter().fold(builder, reqwest::ClientBuilder::add_root_certificate);
-        }
-        let http = builder.build().map_err(|error| RegistryError::Credentials(error.to_string()))?;
-        Ok(Self { inner: Arc::new(Inner { settings, http, tokens: Mutex::default(), basic: Mutex::new(false) }) })
+        let authorities = match &settings.ca {
+            Some(pem) => reqwest::Certificate::from_pem_bundle(pem).ok().filter(|all| !all.is_empty()),
+            None => Some(Vec::new()),
+        };
+        let authorities = authorities.ok_or_else(|| RegistryError::Credentials("key ca.crt holds no certificate in PEM".to_owned()))?;
+        let builder = || {
+            let builder = Client::builder()
+                .user_agent(concat!("mainstay/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(CONNECT)
+                // Blobs may lie elsewhere; reqwest drops the credentials where the host changes.
+                .redirect(reqwest::redirect::Policy::limited(5));
+            authorities.iter().cloned().fold(builder, reqwest::ClientBuilder::add_root_certificate)
+        };
+        let unusable = |error: reqwest::Error| RegistryError::Credentials(error.to_string());
+        let http = builder().read_timeout(settings.deadline).build().map_err(unusable)?;
+        let patient = builder().build().map_err(unusable)?;
+        Ok(Self { inner: Arc::new(Inner { settings, http, patient, tokens: Mutex::default(), basic: Mutex::new(false) }) })
     }
 
     pub(super) fn base(&self) -> String {
@@ -87,6 +91,15 @@ impl Registry {
         &self.inner.http
     }
 
+    /// A client whose requests may take long.
+    pub(super) fn patient(&self) -> &Client {
+        &self.inner.patient
+    }
+
+    pub(super) fn deadline(&self) -> Duration {
+        self.inner.settings.deadline
+    }
+
     pub(super) fn credential(&self) -> Option<&Credential> {
         self.inner.settings.credential.as_ref()
     }
@@ -96,7 +109,8 @@ impl Registry {
         format!("{}/{repository}", self.inner.settings.endpoint)
     }
 
-    /// Sends a request that `make` can make again: the first may be answered by a challenge. `actions` is `pull` or `pull,push`.
+    /// Sends a request that `make` can make again: the first may be answered by a challenge. `actions` is `pull` or `pull,push`,
+    /// with a further scope after a blank where another repository takes part.
     pub(super) async fn send(
         &self,
         repository: &str,

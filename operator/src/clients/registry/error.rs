@@ -69,6 +69,9 @@ pub enum RegistryError {
         /// Why.
         message: String,
     },
+    /// What was to be sent does not serve.
+    #[error("{0}")]
+    Content(String),
     /// A Secret that does not serve.
     #[error("the registry's Secret does not serve: {0}")]
     Credentials(String),
@@ -92,6 +95,7 @@ impl Classified for RegistryError {
             RegistryError::Unavailable { .. } => Reason::RegistryUnavailable,
             RegistryError::CertificateInvalid { .. } => Reason::RegistryCertificateInvalid,
             RegistryError::ResponseInvalid { .. } => Reason::RegistryResponseInvalid,
+            RegistryError::Content(_) => Reason::ArchiveInvalid,
             RegistryError::Credentials(_) => Reason::SecretInvalid,
         }
     }
