@@ -29,6 +29,7 @@ use crate::{Engine, Variant};
     printcolumn(name = "Took", type_ = "string", json_path = ".status.duration"),
     printcolumn(name = "Engine", type_ = "string", json_path = ".status.engine", priority = "1"),
     printcolumn(name = "Tag", type_ = "string", json_path = ".status.tag", priority = "1"),
+    printcolumn(name = "Progress", type_ = "string", json_path = ".status.progress", priority = "1"),
     printcolumn(name = "Origin", type_ = "string", json_path = ".status.origin", priority = "1"),
     printcolumn(name = "Trigger", type_ = "string", json_path = ".status.trigger", priority = "1"),
     printcolumn(name = "Node", type_ = "string", json_path = ".status.node", priority = "1"),
@@ -155,6 +156,11 @@ pub struct ImageBuildStatus {
     /// When the Job was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,
+
+    /// What the builder is at while the build step runs, such as `3/7 RUN go build`: place in the stage of the Dockerfile, and its instruction. Looked
+    /// up every few seconds; absent before and after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<String>,
 
     /// When the build ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]

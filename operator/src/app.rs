@@ -27,6 +27,7 @@ use crate::config::{Config, ConfigError};
 use crate::controllers::batch::Batch;
 use crate::controllers::context::{Context, Failures, Lags};
 use crate::controllers::lag::Lag;
+use crate::controllers::looks::Looks;
 use crate::controllers::secrets::Secrets;
 use crate::controllers::tags::Tags;
 use crate::controllers::turns::Turns;
@@ -111,6 +112,7 @@ pub async fn run(args: Args) -> Result<(), AppError> {
         registries: Mutex::new(HashMap::new()),
         tags: Tags::default(),
         batch: Batch::default(),
+        looks: Looks::default(),
         turns: Turns::new(tell_builds),
         failures: Failures::default(),
     });

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use super::batch::Batch;
 use super::lag::Lag;
+use super::looks::Looks;
 use super::problem::Problem;
 use super::secrets::Secrets;
 use super::tags::Tags;
@@ -63,6 +64,8 @@ pub struct Context {
     pub tags: Tags,
     /// Changes that wait to become one commit.
     pub batch: Batch,
+    /// When the logs of builds were looked at.
+    pub looks: Looks,
     /// Whose turn it is to build.
     pub turns: Turns,
     /// Reconciles in a row that failed, by object.

@@ -20,6 +20,7 @@ pub mod container_image;
 pub mod context;
 pub mod image_build;
 pub mod lag;
+pub mod looks;
 pub mod manifest_pin;
 pub mod pods;
 pub mod problem;

@@ -10,6 +10,7 @@ pub mod graph;
 pub mod message;
 pub mod name;
 pub mod pin;
+pub mod progress;
 pub mod queue;
 pub mod report;
 pub mod scrub;

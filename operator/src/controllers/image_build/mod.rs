@@ -12,7 +12,7 @@ mod provenance;
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -21,17 +21,17 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 use mainstay_crds::{ContainerImage, ImageBuild, ImageBuildStatus, JobReference, Reason, SourceRepository, names};
 
-use self::cause::{Cause, Progress, progress};
+use self::cause::{Cause, Progress};
 use self::outcome::Outcome;
 use super::container_image::child;
 use super::context::{Context, now, object_key};
 use super::problem::Problem;
 use super::publish::{Change, publish};
 use super::turns::Waiting;
-use super::{access, source};
+use super::{access, looks, source};
 use crate::domain::build::{self, short};
 use crate::domain::condition::{State, Verdict, conditions};
-use crate::domain::{duration, scrub};
+use crate::domain::{duration, progress, scrub};
 
 /// How often a build that runs is looked at without a change of its Job or pod.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
@@ -55,7 +55,10 @@ pub async fn reconcile(build: Arc<ImageBuild>, ctx: Arc<Context>) -> Result<Acti
     let mut status = build.status.clone().unwrap_or_default();
     status.last_handled_reconcile_at = build.annotations().get(names::RECONCILE_AT).cloned();
     let result = match run(&build, &ctx, &mut status).await {
-        Ok(Outcome::Running(verdict)) => report(&build, &ctx, &mut status, &verdict).await.map(|()| LOOK_AGAIN),
+        Ok(Outcome::Running(verdict)) => {
+            let pause = if verdict.reason == Reason::Building { looks::pause(&ctx) } else { LOOK_AGAIN };
+            report(&build, &ctx, &mut status, &verdict).await.map(|()| pause)
+        }
         Ok(Outcome::Ended(verdict)) => {
             outcome::end(&mut status, now());
             ctx.turns.ended(build.as_ref());
@@ -221,8 +224,14 @@ async fn follow(job: &Job, repository: &SourceRepository, ctx: &Context, status:
         status.pod = Some(pod.name_any());
         status.node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
     }
-    Ok(match progress(job, pod.as_ref()) {
-        Progress::Running { reason, message } => Outcome::Running(Verdict::new(State::Working, reason, message)),
+    Ok(match cause::progress(job, pod.as_ref()) {
+        Progress::Running { reason, message } => {
+            match &pod {
+                Some(pod) if reason == Reason::Building => look(ctx, pod, status).await,
+                _ => status.progress = None,
+            }
+            Outcome::Running(Verdict::new(State::Working, reason, message))
+        }
         Progress::Succeeded(report) => outcome::pushed(status, &report),
         Progress::SucceededSilently => match exists(ctx, repository, status).await? {
             Some(outcome) => outcome,
@@ -248,6 +257,19 @@ async fn follow(job: &Job, repository: &SourceRepository, ctx: &Context, status:
             outcome::failed(status, &cause)
         }
     })
+}
+
+/// What the build step is at, if it is time to look. Where the log cannot be read or does not say, it stays what it was.
+async fn look(ctx: &Context, pod: &Pod, status: &mut ImageBuildStatus) {
+    let Some(engine) = status.engine else { return };
+    if !ctx.looks.due(&pod.uid().unwrap_or_default(), looks::pause(ctx), Instant::now()) {
+        return;
+    }
+    if let Ok(log) = ctx.cluster.log(pod, "build").await
+        && let Some(step) = progress::step(engine, &log)
+    {
+        status.progress = Some(step);
+    }
 }
 
 async fn log_tail(ctx: &Context, pod: &Pod, container: &str) -> String {

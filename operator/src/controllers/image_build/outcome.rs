@@ -51,6 +51,7 @@ pub(super) fn end(status: &mut ImageBuildStatus, now: Time) {
         status.duration = Some(duration::show(took));
     }
     status.completed_at = Some(now);
+    status.progress = None;
 }
 
 #[cfg(test)]
@@ -83,8 +84,8 @@ mod tests {
     #[test]
     fn the_duration_is_from_job_to_end() {
         let at = |text: &str| Time(text.parse().unwrap());
-        let mut status = ImageBuildStatus { started_at: Some(at("2026-11-24T12:00:00Z")), ..status() };
+        let mut status = ImageBuildStatus { started_at: Some(at("2026-11-24T12:00:00Z")), progress: Some("1/2 RUN x".into()), ..status() };
         end(&mut status, at("2026-11-24T12:01:34Z"));
-        assert_eq!(status.duration.as_deref(), Some("1m34s"));
+        assert_eq!((status.duration.as_deref(), status.progress), (Some("1m34s"), None));
     }
 }
