@@ -1,5 +1,7 @@
 //! What is decided once for a build, before its Job exists: commit, variant, tag, engine. Then the Job follows from the status.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -17,6 +19,9 @@ use crate::controllers::{access, source};
 use crate::domain::build::short;
 use crate::domain::tag;
 use crate::error::{Class, Classified, chain};
+
+/// Most repositories that a registry is asked for each layer that is new to it.
+const MAX_NEIGHBOURS: usize = 8;
 
 /// Fills in the status. The inner error is one that stays: the build is over before it began.
 pub(super) async fn freeze(
@@ -165,10 +170,41 @@ pub(super) async fn job(
             tag: &tag,
             plain_http: registry.plain_http.unwrap_or(false),
             secret: registry.credentials_secret_ref.as_ref().map(|r| r.name.as_str()),
+            neighbours: neighbours(ctx, repository, &target_image),
             ca_secret: registry.ca_secret_ref.as_ref().map(|r| r.name.as_str()),
             provenance: said.to_string(),
             signing_secret: signing.map(|r| r.name.as_str()),
         },
     };
     Ok(job::job(&plan, &ctx.config))
+}
+
+/// Repositories of other images of the same SourceRepository: what they are built on may be what this one is built on.
+fn neighbours(ctx: &Context, repository: &SourceRepository, target: &str) -> Vec<String> {
+    let built = |other: &ContainerImage| other.status.as_ref().is_some_and(|status| status.variants.iter().any(|v| v.wanted.is_some()));
+    let same = |other: &ContainerImage| source::of(other, ctx).is_ok_and(|of| of.metadata.uid == repository.metadata.uid);
+    let all = ctx.images.state_filter(|other| built(other) && same(other));
+    let all = all.iter().filter_map(|other| other.status.as_ref()?.resolved.as_ref().map(|resolved| resolved.image.as_str()));
+    nearest(target, all)
+}
+
+/// Paths in the target's registry, the target's own not among them.
+fn nearest<'a>(target: &str, others: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let Some((host, own)) = target.split_once('/') else { return Vec::new() };
+    let paths = others.filter_map(|other| other.split_once('/').filter(|(of, path)| *of == host && *path != own));
+    let paths: BTreeSet<&str> = paths.map(|(_, path)| path).collect();
+    paths.into_iter().take(MAX_NEIGHBOURS).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_are_others_of_the_same_registry() {
+        let all = ["r:5000/team/web", "r:5000/team/cv", "other/team/api", "r:5000/team/api", "r:5000/team/web"];
+        assert_eq!(nearest("r:5000/team/cv", all.into_iter()), ["team/api", "team/web"]);
+        let many: Vec<String> = (0..50).map(|n| format!("r/{n}")).collect();
+        assert_eq!(nearest("r/x", many.iter().map(String::as_str)).len(), MAX_NEIGHBOURS);
+    }
 }

@@ -27,7 +27,7 @@ pub(super) const ARCHIVE: &str = "/workspace/image.tar";
 /// User and group of our own steps.
 const USER: i64 = 65532;
 
-/// Time that `push` gets after the build step, and `source` before it.
+/// Time that `source` gets, and that `push` may be without progress.
 const STEP_DEADLINE: Duration = Duration::from_secs(600);
 
 /// Everything that a Job is made of.
@@ -63,6 +63,8 @@ pub(super) struct Target<'a> {
     pub(super) tag: &'a str,
     pub(super) plain_http: bool,
     pub(super) secret: Option<&'a str>,
+    /// Repositories of the same registry that may have layers already.
+    pub(super) neighbours: Vec<String>,
     pub(super) ca_secret: Option<&'a str>,
     /// What is said of the build, JSON.
     pub(super) provenance: String,
@@ -176,6 +178,9 @@ fn push_step(plan: &Plan<'_>, config: &Config) -> (Container, Vec<Volume>) {
     flag("label", &format!("dev.mainstay.path={}", plan.source.path));
     flag("label", &format!("dev.mainstay.variant={}", plan.variant));
     flag("label", &format!("dev.mainstay.engine={}", plan.engine.as_str()));
+    for neighbour in &target.neighbours {
+        flag("mount-from", neighbour);
+    }
     flag("deadline", &STEP_DEADLINE.as_secs().to_string());
     let mut container = own_step("push", config);
     let mut volumes = Vec::new();
