@@ -49,9 +49,11 @@ deny: ## Licences and advisories of the dependencies (installs cargo-deny)
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
 	cargo deny check
 
-bench: deps ## Ratios: touches and classes against git, edits of pins against kustomize
+bench: deps operator ## Ratios: touches and classes against git, edits of pins against kustomize, push against crane
 	cargo bench --package mainstay --bench index --bench classify
 	MAINSTAY_KUSTOMIZE="$$(cargo lab program kustomize kustomize)" cargo bench --package mainstay --bench pins
+	MAINSTAY_OPERATOR_BINARY="$(CURDIR)/$(OPERATOR)" MAINSTAY_TEST_REGISTRY="$$(cargo lab program registry registry)" \
+	  MAINSTAY_CRANE="$$(cargo lab program registry crane)" cargo bench --package mainstay --bench push
 
 fuzz: deps ## Any bytes as a manifest, for a minute (installs cargo-fuzz)
 	command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
