@@ -260,3 +260,22 @@ async fn an_image_carries_signed_provenance() {
     assert!(sees(spec.containers[0].volume_mounts.clone()));
     assert!(!spec.init_containers.unwrap().into_iter().any(|step| sees(step.volume_mounts)));
 }
+
+#[tokio::test]
+#[ignore = "needs the lab: make e2e"]
+async fn a_build_that_runs_says_at_which_step_it_is() {
+    let world = world("progress").await.unwrap();
+    let lines = "RUN echo begun && sleep 20\nRUN API_TOKEN=hunter2 sleep 15";
+    world.commit("main", &[("containers/cv/Dockerfile", Some(&dockerfile("1.0", lines)))]).await.unwrap();
+    world.source(json!({})).await.unwrap();
+    world.image("cv", json!({})).await.unwrap();
+    let build = |image: &ContainerImage| image.status.as_ref()?.variants.first()?.build.clone();
+    let image: ContainerImage = world.until("cv", "has a build", |image| build(image).is_some()).await.unwrap();
+    let name = build(&image).unwrap();
+    for step in ["2/3 RUN echo begun && sleep 20", "3/3 RUN API_TOKEN=*** sleep 15"] {
+        let at = |build: &ImageBuild| build.status.as_ref().is_some_and(|status| status.progress.as_deref() == Some(step));
+        world.until(&name, &format!("is at {step}"), at).await.unwrap();
+    }
+    let build: ImageBuild = world.until(&name, "has ended", ended).await.unwrap();
+    assert_eq!(build.status.unwrap().progress, None);
+}
