@@ -9,6 +9,7 @@ pub mod duration;
 pub mod graph;
 pub mod message;
 pub mod name;
+pub mod node;
 pub mod pin;
 pub mod progress;
 pub mod queue;

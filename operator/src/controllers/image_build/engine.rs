@@ -10,6 +10,7 @@ use mainstay_crds::{BuildSettings, Engine, Variant};
 
 use super::job::{ARCHIVE, SOURCE, WORKSPACE};
 use crate::config::{Config, EngineConfig};
+use crate::domain::node::{has_user_namespaces, may_run};
 
 /// What an engine needs of its pod.
 pub(super) struct Step {
@@ -50,31 +51,6 @@ pub(super) fn placement(engine: &EngineConfig, settings: Option<&BuildSettings>)
         tolerations.extend(settings.tolerations.iter().cloned());
     }
     (selector, tolerations)
-}
-
-fn may_run(node: &Node, selector: &BTreeMap<String, String>, tolerations: &[Toleration]) -> bool {
-    let labels = node.metadata.labels.as_ref();
-    let selected = selector.iter().all(|(key, value)| labels.and_then(|l| l.get(key)) == Some(value));
-    let spec = node.spec.as_ref();
-    let taints = spec.and_then(|s| s.taints.as_deref()).unwrap_or_default();
-    let tolerated = taints.iter().filter(|taint| taint.effect != "PreferNoSchedule").all(|taint| {
-        tolerations.iter().any(|t| {
-            let key = t.key.as_deref().is_none_or(|key| key == taint.key);
-            let effect = t.effect.as_deref().is_none_or(|effect| effect == taint.effect);
-            let value = t.operator.as_deref() == Some("Exists") || t.value == taint.value;
-            key && effect && value
-        })
-    });
-    selected && tolerated
-}
-
-fn has_user_namespaces(node: &Node) -> bool {
-    let handlers = node.status.as_ref().and_then(|s| s.runtime_handlers.as_deref()).unwrap_or_default();
-    // The handler without a name is the one that a pod without a RuntimeClass gets.
-    handlers
-        .iter()
-        .filter(|handler| handler.name.as_deref().is_none_or(str::is_empty))
-        .any(|handler| handler.features.as_ref().and_then(|f| f.user_namespaces).unwrap_or(false))
 }
 
 /// The build step. `context` is the container's directory below [`SOURCE`].
