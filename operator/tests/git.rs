@@ -42,6 +42,37 @@ fn basic(password: &str) -> Auth {
 }
 
 #[tokio::test]
+async fn a_checkout_is_read_where_it_lies() {
+    let w = world(None).await;
+    let first = w.repository.commit("main", "containers/cv/Dockerfile", "ARG CONTAINER_APP_VERSION=1.0\nFROM scratch\n");
+    w.repository.work(&["switch", "--quiet", "--create", "feature"]);
+    let second = w.repository.commit("feature", "containers/cv/Dockerfile", "ARG CONTAINER_APP_VERSION=2.0\nFROM scratch\n");
+    let tree = w.repository.tree();
+    let before = w.repository.work(&["for-each-ref"]);
+
+    // What is checked out, what is named, and what the remote says.
+    let opened = w.store.open("a", &tree.join("containers"), None).await.unwrap();
+    assert_eq!((opened.branch.as_str(), opened.head.as_str()), ("feature", second.as_str()), "from within it too");
+    let opened = w.store.open("b", &tree, Some("main")).await.unwrap();
+    assert_eq!((opened.branch.as_str(), opened.head.as_str()), ("main", first.as_str()));
+    assert_eq!(w.store.list("b", &first, "containers").await.unwrap().found.len(), 1);
+    let graph = w.store.graph("b").await.unwrap();
+    let class = |commit: &str| mainstay::domain::class::classify(&format!("v1-{}", &commit[..7]), &graph).unwrap().class;
+    assert_eq!((class(&first), class(&second)), (mainstay_crds::Class::Main, mainstay_crds::Class::Branch));
+    assert_eq!(w.store.origin("b").await.unwrap(), None);
+    w.repository.work(&["remote", "add", "origin", "../repo.git"]);
+    w.repository.work(&["fetch", "--quiet", "origin"]);
+    w.repository.work(&["remote", "set-head", "origin", "main"]);
+    assert_eq!(w.store.open("c", &tree, None).await.unwrap().branch, "main");
+    assert_eq!(w.store.origin("c").await.unwrap().as_deref(), Some("../repo.git"));
+
+    assert!(matches!(w.store.open("d", &tree, Some("nosuch")).await, Err(GitError::BranchNotFound { .. })));
+    assert!(matches!(w.store.open("d", w.clones.path(), None).await, Err(GitError::RepositoryNotFound { .. })));
+    let after = w.repository.work(&["for-each-ref", "refs/heads"]);
+    assert_eq!(after, before, "nothing is written");
+}
+
+#[tokio::test]
 async fn heads_are_fetched_and_followed() {
     let w = world(None).await;
     let first = w.repository.commit("main", "containers/cv/Dockerfile", "ARG CONTAINER_APP_VERSION=1.0\nFROM scratch\n");

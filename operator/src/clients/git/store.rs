@@ -1,6 +1,6 @@
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -115,6 +115,42 @@ impl Store {
                 read_graph(repository, &clone.main, known)?;
             }
             Ok(synced)
+        })
+        .await
+    }
+
+    /// Reads a person's own repository where it lies, with its branches as they are; nothing is fetched and nothing is written. Main is `branch`,
+    /// else what `origin` has as its default, else what is checked out.
+    ///
+    /// # Errors
+    /// [`GitError::RepositoryNotFound`] where there is none, [`GitError::BranchNotFound`], or what reading it says.
+    pub async fn open(&self, key: &str, directory: &Path, branch: Option<&str>) -> Result<Synced, GitError> {
+        let (directory, branch) = (directory.to_owned(), branch.map(str::to_owned));
+        self.blocking(key, move |clone, known| {
+            let url = directory.display().to_string();
+            let repository = Repository::discover(&directory).map_err(|_| GitError::RepositoryNotFound { url: url.clone() })?;
+            let default = || Some(repository.find_reference("refs/remotes/origin/HEAD").ok()?.symbolic_target().ok()??.to_owned());
+            let default = default().and_then(|name| name.strip_prefix("refs/remotes/origin/").map(str::to_owned));
+            let current = || repository.head().ok()?.shorthand().ok().map(str::to_owned);
+            let branch = branch.or(default).or_else(current).ok_or_else(|| GitError::Empty { url: url.clone() })?;
+            let Ok(head) = repository.refname_to_id(&format!("refs/heads/{branch}")) else {
+                return Err(GitError::BranchNotFound { url, branch });
+            };
+            read_graph(&repository, &branch, known)?;
+            clone.main.clone_from(&branch);
+            clone.repository = Some(repository);
+            Ok(Synced { branch, head: head.to_string(), forced: false })
+        })
+        .await
+    }
+
+    /// Where a repository that was opened came from: the URL of its remote `origin`.
+    ///
+    /// # Errors
+    /// What reading it says.
+    pub async fn origin(&self, key: &str) -> Result<Option<String>, GitError> {
+        self.reading(key, |repository, _, _| {
+            Ok(repository.find_remote("origin").ok().and_then(|origin| origin.url().ok().map(str::to_owned)))
         })
         .await
     }
