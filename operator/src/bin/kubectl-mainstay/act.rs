@@ -1,26 +1,27 @@
-//! The commands that change a field or an annotation. What is done about it is the operator's.
+//! The commands that change a field or an annotation, or ask for one more build. What is done about it is the operator's.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use kube::ResourceExt;
+use mainstay::domain::build::is_running;
 use mainstay::domain::condition;
 use mainstay_crds::{ContainerImage, ImageBuild, ManifestPin, SourceRepository, names};
 use serde_json::json;
 
+use crate::build::again;
 use crate::cluster::{Cluster, Kind};
 use crate::failure::Failure;
 use crate::output::line;
-use crate::show::pick;
 use crate::target::Target;
 
 /// A value that no annotation had before.
-fn now() -> String {
+pub(crate) fn now() -> String {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     k8s_openapi::jiff::Timestamp::try_from(UNIX_EPOCH + since).map_or_else(|_| since.as_nanos().to_string(), |at| at.to_string())
 }
 
 /// Says what was done, as kubectl does.
-fn told<K: Kind>(name: &str, what: &str) -> Result<(), Failure> {
+pub(crate) fn told<K: Kind>(name: &str, what: &str) -> Result<(), Failure> {
     line(&format!("{}.mainstay.dev/{name} {what}", K::kind(&()).to_lowercase()))
 }
 
@@ -34,6 +35,7 @@ pub(crate) async fn reconcile(cluster: &Cluster, target: &str) -> Result<(), Fai
         Target::Image(name) => ask::<ContainerImage>(cluster, &name).await,
         Target::Pin(name) => ask::<ManifestPin>(cluster, &name).await,
         Target::Source(name) => ask::<SourceRepository>(cluster, &name).await,
+        Target::Build(name) => ask::<ImageBuild>(cluster, &name).await,
     }
 }
 
@@ -49,13 +51,33 @@ pub(crate) async fn suspend(cluster: &Cluster, target: &str, suspend: bool) -> R
         Target::Image(name) => set::<ContainerImage>(cluster, &name, suspend).await,
         Target::Pin(name) => set::<ManifestPin>(cluster, &name, suspend).await,
         Target::Source(name) => set::<SourceRepository>(cluster, &name, suspend).await,
+        Target::Build(name) => Err(Failure::Usage(format!("a build is not suspended but ended: kubectl mainstay cancel {name}"))),
     }
 }
 
-/// `rebuild`.
-pub(crate) async fn rebuild(cluster: &Cluster, image: &str) -> Result<(), Failure> {
-    cluster.annotate::<ContainerImage>(image, names::REBUILD_AT, &now()).await?;
-    told::<ContainerImage>(image, "gets one more attempt at what is missing or failed")
+/// `retry`: of an image by its annotation, of a build by another that asks for the same.
+pub(crate) async fn retry(cluster: &Cluster, target: &str) -> Result<(), Failure> {
+    match Target::parse(target)? {
+        Target::Image(name) if target.contains('/') || cluster.find::<ContainerImage>(&name).await?.is_some() => {
+            cluster.annotate::<ContainerImage>(&name, names::REBUILD_AT, &now()).await?;
+            told::<ContainerImage>(&name, "gets one more attempt at what is missing or failed")
+        }
+        Target::Image(name) | Target::Build(name) => {
+            let builds: Vec<ImageBuild> = cluster.list(false).await?;
+            let Some(build) = builds.iter().find(|build| build.name_any() == name) else {
+                return Err(cluster.unknown_target(&name, &builds).await?);
+            };
+            if is_running(build) {
+                return Err(Failure::Failed(format!("ImageBuild {name} has not ended: kubectl mainstay cancel {name} ends it")));
+            }
+            if condition::is_true(&build.status.clone().unwrap_or_default().conditions, "Succeeded") {
+                return Err(Failure::Failed(format!("ImageBuild {name} has succeeded: a tag is never made twice")));
+            }
+            told::<ImageBuild>(&cluster.create(&again(build, &builds)).await?.name_any(), "created")
+        }
+        Target::Pin(name) => Err(Failure::Usage(format!("a pin has no attempts: kubectl mainstay pin sync {name}"))),
+        Target::Source(name) => Err(Failure::Usage(format!("a source has no attempts: kubectl mainstay reconcile source/{name}"))),
+    }
 }
 
 /// `cancel`.
@@ -68,11 +90,4 @@ pub(crate) async fn cancel(cluster: &Cluster, name: &str) -> Result<(), Failure>
     }
     cluster.merge::<ImageBuild>(name, &json!({"spec": {"cancel": true}})).await?;
     told::<ImageBuild>(name, "is cancelled")
-}
-
-/// `pin resume`.
-pub(crate) async fn lift(cluster: &Cluster, name: Option<&str>) -> Result<(), Failure> {
-    let pin = pick(cluster, name).await?.name_any();
-    cluster.annotate::<ManifestPin>(&pin, names::RESUME_AT, &now()).await?;
-    told::<ManifestPin>(&pin, "follows main again where people put it back")
 }

@@ -1,17 +1,15 @@
 //! `build`: an ImageBuild made by hand, and how it goes.
 
-use futures::StreamExt;
 use kube::ResourceExt;
 use kube::api::ObjectMeta;
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, watch_object};
 use mainstay::domain::build::short;
 use mainstay::domain::condition;
 use mainstay_crds::{ContainerImage, ImageBuild, ImageBuildSpec, SourceRepository, Variant};
 
 use crate::cli;
 use crate::cluster::Cluster;
-use crate::failure::{Failure, one_line};
+use crate::failure::Failure;
+use crate::follow::{News, until};
 use crate::output::{line, remark};
 
 /// Longest part of a name that comes from a branch.
@@ -62,28 +60,32 @@ fn object(image: &str, reference: &str, variant: Option<Variant>) -> ImageBuild 
     }
 }
 
+/// One more build of what an ended one was to build: the very commit, where it was resolved. Its name counts on from the first attempt's.
+pub(crate) fn again(of: &ImageBuild, there: &[ImageBuild]) -> ImageBuild {
+    let name = of.name_any();
+    let numbered = name.rsplit_once('-').filter(|(_, number)| number.len() < 4 && number.parse::<u32>().is_ok_and(|number| number > 1));
+    let first = numbered.map_or(name.as_str(), |(first, _)| first);
+    let taken = |name: &str| there.iter().any(|build| build.name_any() == name);
+    let free = (2..u32::MAX).map(|number| format!("{first}-{number}")).find(|name| !taken(name));
+    let status = of.status.clone().unwrap_or_default();
+    let reference = of.spec.reference.clone().filter(|_| status.commit.is_none());
+    ImageBuild {
+        metadata: ObjectMeta { name: free, ..ObjectMeta::default() },
+        spec: ImageBuildSpec {
+            commit: status.commit.or_else(|| of.spec.commit.clone()),
+            reference,
+            variant: status.variant.or(of.spec.variant),
+            image: of.spec.image.clone(),
+            cancel: None,
+        },
+        status: None,
+    }
+}
+
 /// What of a branch can be part of a name.
 fn word(reference: &str) -> String {
     let clean: String = reference.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(WORD).collect();
     clean.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
-}
-
-/// What is said of a build: a line for each new reason or message, and how it ends.
-#[derive(Debug, Default)]
-struct Progress {
-    said: String,
-}
-
-impl Progress {
-    /// A line for the person, where there is something new.
-    fn news(&mut self, build: &ImageBuild) -> Option<String> {
-        let said = condition::find(&build.status.as_ref()?.conditions, "Succeeded")?;
-        let text = one_line(&format!("{}: {}", said.reason, said.message));
-        (text != self.said).then(|| {
-            self.said.clone_from(&text);
-            text
-        })
-    }
 }
 
 /// How a build ended; `None` while it goes on.
@@ -99,38 +101,23 @@ fn end(build: &ImageBuild) -> Option<Result<String, String>> {
 }
 
 /// Says how a build goes until it has ended.
-async fn follow(cluster: &Cluster, name: &str) -> Result<(), Failure> {
-    let mut changes = watch_object(cluster.api::<ImageBuild>(), name).default_backoff().boxed();
-    let mut progress = Progress::default();
-    while let Some(change) = changes.next().await {
-        let build = match change {
-            Ok(Some(build)) => build,
-            Ok(None) => return Err(Failure::Failed(format!("ImageBuild {name} was deleted"))),
-            Err(watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error)) => {
-                let failure = Failure::of(error, &cluster.url);
-                remark(&format!("{failure}; trying again"));
-                continue;
-            }
-            Err(error) => {
-                remark(&format!("{}; trying again", one_line(&error.to_string())));
-                continue;
-            }
-        };
-        if let Some(news) = progress.news(&build) {
+pub(crate) async fn follow(cluster: &Cluster, name: &str) -> Result<(), Failure> {
+    let mut news = News::default();
+    let image = until(cluster, name, |build: &ImageBuild| {
+        let status = build.status.as_ref()?;
+        if let Some(news) = news.of(&status.conditions, "Succeeded") {
             remark(&news);
         }
-        match end(&build) {
-            None => {}
-            Some(Ok(text)) => return line(&text),
-            Some(Err(text)) => {
-                if let Some(tail) = build.status.as_ref().and_then(|status| status.log_tail.as_ref()) {
+        end(build).map(|ended| {
+            ended.map_err(|text| {
+                if let Some(tail) = &status.log_tail {
                     remark(tail.trim_end());
                 }
-                return Err(Failure::Failed(text));
-            }
-        }
-    }
-    Err(Failure::Cluster(format!("the watch of ImageBuild {name} has ended: kubectl get ibuild {name}")))
+                Failure::Failed(text)
+            })
+        })
+    });
+    line(&image.await?)
 }
 
 #[cfg(test)]
@@ -156,16 +143,28 @@ mod tests {
     }
 
     #[test]
-    fn each_change_is_told_once_and_so_is_the_end() {
+    fn another_attempt_is_of_the_same_commit_and_has_the_next_name() {
+        let first = build(&format!("{{commit: {COMMIT}, variant: nix}}"));
+        let second = again(&first, std::slice::from_ref(&first));
+        assert_eq!((second.name_any().as_str(), second.spec.commit.as_deref(), &second.spec.reference), ("cv-x-2", Some(COMMIT), &None));
+        assert_eq!((second.spec.variant, second.spec.image.as_str()), (Some(Variant::Nix), "cv"));
+        let third = again(&second, &[first.clone(), second.clone()]);
+        assert_eq!(third.name_any(), "cv-x-3");
+        let unresolved = again(&build("{}"), &[]);
+        assert_eq!((unresolved.spec.commit, unresolved.spec.reference.as_deref()), (None, Some("x")));
+        let digits = ImageBuild { metadata: ObjectMeta { name: Some("cv-0123456".into()), ..ObjectMeta::default() }, ..first };
+        assert_eq!(again(&digits, &[]).name_any(), "cv-0123456-2", "seven digits are a commit, and count nothing");
+    }
+
+    #[test]
+    fn the_end_is_told_with_its_image_or_its_reason() {
         let condition = |status: &str, reason: &str| {
             format!(
                 "conditions: [{{type: Succeeded, status: '{status}', reason: {reason}, message: m, lastTransitionTime: '2026-11-24T12:00:00Z'}}]"
             )
         };
         let running = build(&format!("{{{}}}", condition("Unknown", "Building")));
-        let mut progress = Progress::default();
-        assert_eq!(progress.news(&running).as_deref(), Some("Building: m"));
-        assert_eq!((progress.news(&running), end(&running)), (None, None));
+        assert_eq!(end(&running), None);
         let done = format!(
             "{{{}, completedAt: '2026-11-24T12:00:00Z', duration: 7s, image: r/cv, tag: v1-3b9e0d1, digest: 'sha256:ab'}}",
             condition("True", "Pushed")

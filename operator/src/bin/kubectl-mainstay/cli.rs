@@ -1,6 +1,7 @@
 //! What can be asked, and how it is written.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mainstay_crds::Variant;
@@ -46,8 +47,8 @@ pub(crate) enum Command {
     },
     /// From commit to running pod: how far it has come, and what to do about the first link that is missing
     Why {
-        /// ContainerImage, or pin/NAME
-        #[arg(value_name = "IMAGE|pin/NAME")]
+        /// ContainerImage, pin/NAME, build/NAME or source/NAME
+        #[arg(value_name = "IMAGE|pin/NAME|build/NAME|source/NAME")]
         target: String,
         /// How the answer is written
         #[arg(short, long, value_enum, default_value_t)]
@@ -64,10 +65,12 @@ pub(crate) enum Command {
         #[arg(value_name = "IMAGE|pin/NAME|source/NAME")]
         target: String,
     },
-    /// One more attempt at what is missing or failed
-    Rebuild {
-        /// ContainerImage
-        image: String,
+    /// One more attempt: of an image at what is missing or failed, of a build at its very commit
+    #[command(visible_alias = "rebuild")]
+    Retry {
+        /// ContainerImage or ImageBuild
+        #[arg(value_name = "IMAGE|BUILD")]
+        target: String,
     },
     /// No new builds (of a pin: no commits; of a source: no fetches) until it is resumed
     Suspend {
@@ -86,7 +89,7 @@ pub(crate) enum Command {
         /// ImageBuild
         build: String,
     },
-    /// See and release pins
+    /// See, hold and release pins
     #[command(subcommand)]
     Pin(Pin),
 }
@@ -133,6 +136,9 @@ pub(crate) struct Logs {
     /// One step only [default: all three]
     #[arg(long, value_enum)]
     pub(crate) step: Option<Step>,
+    /// The build before that one, of the same image and variant
+    #[arg(short, long, conflicts_with = "follow")]
+    pub(crate) previous: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -142,10 +148,30 @@ pub(crate) enum Pin {
         /// ManifestPin [default: the only one]
         name: Option<String>,
     },
-    /// Lift the holds that people's rollbacks made
+    /// Look and write now
+    Sync {
+        /// ManifestPin [default: the only one]
+        name: Option<String>,
+        /// Until all pins are as they should be, and say how it goes
+        #[arg(short, long)]
+        wait: bool,
+        /// How long to wait at most, such as 30s or 10m
+        #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration, requires = "wait")]
+        timeout: Duration,
+    },
+    /// Leave the pins of an image as they are, until they are resumed
+    Hold {
+        /// ManifestPin
+        name: String,
+        /// ContainerImage
+        image: String,
+    },
+    /// Let pins follow main again: those of an image that is held, or all that people's rollbacks hold
     Resume {
         /// ManifestPin [default: the only one]
         name: Option<String>,
+        /// ContainerImage that `pin hold` holds
+        image: Option<String>,
     },
 }
 
@@ -191,6 +217,10 @@ impl Step {
     }
 }
 
+fn duration(text: &str) -> Result<Duration, String> {
+    mainstay::domain::duration::parse(text).ok_or_else(|| "it is a duration such as 30s or 10m".to_owned())
+}
+
 fn variant(word: &str) -> Result<Variant, String> {
     Variant::ALL.into_iter().find(|one| one.as_str() == word).ok_or_else(|| "it is dockerfile or nix".to_owned())
 }
@@ -215,6 +245,7 @@ mod tests {
         assert!(matches!(parse(&["container-list"]), Command::List(_)));
         let Command::Build(build) = parse(&["container-build-and-release", "cv", "--ref", "abc1234"]) else { panic!() };
         assert_eq!((build.image.as_str(), build.r#ref.as_deref()), ("cv", Some("abc1234")));
+        assert!(matches!(parse(&["rebuild", "cv"]), Command::Retry { .. }));
         assert!(Cli::try_parse_from(["x", "list", "-A", "-n", "a"]).is_err());
         let twice = Cli::try_parse_from(["x", "-n", "a", "list", "-n", "b"]).unwrap();
         assert_eq!(twice.global.namespace.as_deref(), Some("b"), "as kubectl has it: the last one");

@@ -5,12 +5,13 @@ use std::fmt::Debug;
 use std::path::Path;
 use std::time::Duration;
 
-use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, ListParams, Patch, PatchParams, PostParams, ValidationDirective};
 use kube::config::{Config, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::core::NamespaceResourceScope;
 use kube::{Client, Resource, ResourceExt};
 use mainstay::error::chain;
 use mainstay_crds::names::MANAGER;
+use mainstay_crds::{ContainerImage, ImageBuild};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -52,7 +53,12 @@ impl Cluster {
         let namespace = global.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let url = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let client = Client::try_from(config).map_err(|error| Failure::of(error, &url))?;
-        Ok(Self { client, url, namespace })
+        Ok(Self::new(client, url, namespace))
+    }
+
+    /// A cluster behind a client.
+    pub(crate) fn new(client: Client, url: String, namespace: String) -> Self {
+        Self { client, url, namespace }
     }
 
     /// Objects of the namespace.
@@ -98,14 +104,22 @@ impl Cluster {
         Ok(Failure::unknown(&K::kind(&()), name, &self.namespace, &there))
     }
 
+    /// The failure for a name that neither a ContainerImage nor an ImageBuild has.
+    pub(crate) async fn unknown_target(&self, name: &str, builds: &[ImageBuild]) -> Result<Failure, Failure> {
+        let mut there: Vec<String> = self.list::<ContainerImage>(false).await?.iter().map(ResourceExt::name_any).collect();
+        there.extend(builds.iter().map(ResourceExt::name_any));
+        Ok(Failure::unknown("ContainerImage or ImageBuild", name, &self.namespace, &there))
+    }
+
     /// Makes an object.
     pub(crate) async fn create<K: Kind>(&self, object: &K) -> Result<K, Failure> {
         self.ask(self.api::<K>().create(&params(), object)).await
     }
 
-    /// Changes some fields of an object (a merge patch).
+    /// Changes some fields of an object (a merge patch). A field that the cluster does not know is an error, and not dropped in silence.
     pub(crate) async fn merge<K: Kind>(&self, name: &str, patch: &Value) -> Result<(), Failure> {
-        let params = PatchParams { field_manager: params().field_manager, ..PatchParams::default() };
+        let strict = Some(ValidationDirective::Strict);
+        let params = PatchParams { field_manager: params().field_manager, field_validation: strict, ..PatchParams::default() };
         match self.ask(self.api::<K>().patch(name, &params, &Patch::Merge(patch))).await {
             Err(Failure::NotFound(_)) => Err(self.unknown::<K>(name).await?),
             result => result.map(drop),

@@ -66,9 +66,17 @@ impl Failure {
             // An object that is missing is named; a kind that is missing is not.
             404 if message.contains("\" not found") => Self::NotFound(one_line(message)),
             404 => Self::Cluster(INSTALL.to_owned()),
+            400 if message.contains("unknown field") => Self::Cluster(one_line(&format!(
+                "the kinds of this cluster are older than this program: {message}: kubectl mainstay doctor"
+            ))),
             400..=499 => Self::Failed(one_line(message)),
             _ => Self::Cluster(format!("the cluster cannot answer now ({code}): {}", one_line(message))),
         }
+    }
+
+    /// Whether the one who asks lacks a right: what he may see can still be shown.
+    pub(crate) fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Cluster(text) if text.contains("forbidden"))
     }
 
     /// Whether somebody closed our output: `| head` has what it wanted.
@@ -112,6 +120,11 @@ mod tests {
         assert!(matches!(Failure::answered(403, "x is forbidden"), Failure::Cluster(text) if text == "x is forbidden"));
         assert!(matches!(Failure::answered(422, "bad\nspec"), Failure::Failed(text) if text == "bad spec"));
         assert!(matches!(Failure::answered(503, "later"), Failure::Cluster(_)));
+        let old = Failure::answered(
+            400,
+            "ManifestPin in version \"v1alpha1\" cannot be handled: strict decoding error: unknown field \"spec.hold\"",
+        );
+        assert!(matches!(&old, Failure::Cluster(text) if text.ends_with("unknown field \"spec.hold\": kubectl mainstay doctor")), "{old}");
     }
 
     #[test]

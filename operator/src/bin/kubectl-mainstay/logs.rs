@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures::{AsyncBufReadExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use kube::api::LogParams;
 use mainstay::domain::condition;
@@ -13,13 +14,17 @@ use crate::cli::{Logs, Step};
 use crate::cluster::Cluster;
 use crate::failure::{Failure, one_line};
 use crate::output::{line, print, remark};
+use crate::target::Target;
 
 /// How often one looks whether a step has begun.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Shows the log.
 pub(crate) async fn logs(cluster: &Cluster, asked: &Logs) -> Result<(), Failure> {
-    let name = resolve(cluster, &asked.target).await?;
+    let name = resolve(cluster, asked).await?;
+    if asked.previous {
+        remark(&format!("--- {name} ---"));
+    }
     let steps = asked.step.map_or_else(|| Step::ALL.to_vec(), |step| vec![step]);
     let mut shown = 0_usize;
     for step in &steps {
@@ -46,35 +51,46 @@ pub(crate) async fn logs(cluster: &Cluster, asked: &Logs) -> Result<(), Failure>
     if shown == 0 { Err(Failure::Failed(format!("no step of {name} has written a log"))) } else { Ok(()) }
 }
 
-/// The ImageBuild of that name, or the newest of the image of that name.
-async fn resolve(cluster: &Cluster, target: &str) -> Result<String, Failure> {
-    let (kind, name) = target.split_once('/').unwrap_or(("", target));
-    let of_image = matches!(kind, "" | "image" | "cimg" | "containerimage");
-    let of_build = matches!(kind, "" | "build" | "ibuild" | "imagebuild");
-    if !of_image && !of_build {
-        return Err(Failure::Usage(format!("{target}: write the NAME of a ContainerImage or of an ImageBuild")));
-    }
+/// The ImageBuild of that name, or the newest of the image of that name; or the one before it.
+async fn resolve(cluster: &Cluster, asked: &Logs) -> Result<String, Failure> {
+    let (image, name) = match Target::parse(&asked.target)? {
+        Target::Image(name) => (true, name),
+        Target::Build(name) => (false, name),
+        Target::Pin(_) | Target::Source(_) => {
+            return Err(Failure::Usage(format!("{}: write the NAME of a ContainerImage or of an ImageBuild", asked.target)));
+        }
+    };
     let builds: Vec<ImageBuild> = cluster.list(false).await?;
-    let is_build = builds.iter().any(|build| build.name_any() == name);
-    let newest = newest(&builds, name);
-    match newest {
-        Some(newest) if of_image => Ok(newest.name_any()),
-        _ if of_build && is_build => Ok(name.to_owned()),
-        _ if of_image && cluster.find::<ContainerImage>(name).await?.is_some() => {
+    let of_image = newest(&builds, &name).filter(|_| image);
+    let of_build = builds.iter().find(|build| build.name_any() == name && (!image || !asked.target.contains('/')));
+    match of_image.or(of_build) {
+        Some(build) if asked.previous => match previous(&builds, build) {
+            Some(before) => Ok(before.name_any()),
+            None => Err(Failure::Failed(format!("there is no build of {} before {}", build.spec.image, build.name_any()))),
+        },
+        Some(build) => Ok(build.name_any()),
+        None if image && cluster.find::<ContainerImage>(&name).await?.is_some() => {
             Err(Failure::Failed(format!("ContainerImage {name} has no build: kubectl mainstay why {name}")))
         }
-        _ => {
-            let mut there: Vec<String> = builds.iter().map(ResourceExt::name_any).collect();
-            there.extend(cluster.list::<ContainerImage>(false).await?.iter().map(ResourceExt::name_any));
-            Err(Failure::unknown("ContainerImage or ImageBuild", name, &cluster.namespace, &there))
-        }
+        None => Err(cluster.unknown_target(&name, &builds).await?),
     }
+}
+
+/// Order of builds: as they were made.
+fn made(build: &ImageBuild) -> (Option<Time>, String) {
+    (build.metadata.creation_timestamp.clone(), build.name_any())
 }
 
 /// The build of an image that was made last.
 fn newest<'a>(builds: &'a [ImageBuild], image: &str) -> Option<&'a ImageBuild> {
-    let of = builds.iter().filter(|build| build.spec.image == image);
-    of.max_by_key(|build| (build.metadata.creation_timestamp.clone(), build.name_any()))
+    builds.iter().filter(|build| build.spec.image == image).max_by_key(|build| made(build))
+}
+
+/// The build of the same image and variant that was made before this one.
+fn previous<'a>(builds: &'a [ImageBuild], this: &ImageBuild) -> Option<&'a ImageBuild> {
+    let variant = |build: &ImageBuild| build.status.as_ref().and_then(|status| status.variant).or(build.spec.variant);
+    let alike = |build: &&ImageBuild| build.spec.image == this.spec.image && variant(build) == variant(this);
+    builds.iter().filter(alike).filter(|build| made(build) < made(this)).max_by_key(|build| made(build))
 }
 
 /// How a step stands.
@@ -176,6 +192,8 @@ mod tests {
         let all = [build("cv-a", "cv", "01"), build("cv-b", "cv", "09"), build("web-a", "web", "30")];
         assert_eq!(newest(&all, "cv").map(ResourceExt::name_any).as_deref(), Some("cv-b"));
         assert!(newest(&all, "nosuch").is_none());
+        assert_eq!(previous(&all, &all[1]).map(ResourceExt::name_any).as_deref(), Some("cv-a"));
+        assert!(previous(&all, &all[0]).is_none() && previous(&all, &all[2]).is_none());
     }
 
     #[test]

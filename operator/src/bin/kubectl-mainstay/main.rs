@@ -1,17 +1,20 @@
 //! `kubectl mainstay`: what is built, pinned and running, why not, and the commands that act. It reads and writes our objects only, with the rights of
-//! the one who calls it, and needs no credentials of registry or Git.
+//! the one who calls it; beside them `logs` reads pods. Nothing reads a Secret.
 //!
-//! Pure: [`list`], [`tags`], [`why`], [`near`], [`table`], [`words`], [`target`]. The cluster is asked by [`show`], [`watch`], [`act`], [`build`] and [`logs`] through [`cluster`].
+//! Pure: [`list`], [`tags`], [`why`], [`near`], [`table`], [`words`], [`target`]. The cluster is asked by
+//! [`show`], [`watch`], [`act`], [`build`], [`logs`] and [`pins`] through [`cluster`].
 
 mod act;
 mod build;
 mod cli;
 mod cluster;
 mod failure;
+mod follow;
 mod list;
 mod logs;
 mod near;
 mod output;
+mod pins;
 mod show;
 mod table;
 mod tags;
@@ -19,6 +22,9 @@ mod target;
 mod watch;
 mod why;
 mod words;
+
+#[cfg(test)]
+mod fake;
 
 use std::process::ExitCode;
 
@@ -54,19 +60,21 @@ fn start(cli: Cli) -> Result<(), Failure> {
 }
 
 async fn run(cli: Cli) -> Result<(), Failure> {
-    let cluster = Cluster::connect(&cli.global).await?;
+    let cluster = || Cluster::connect(&cli.global);
     match &cli.command {
-        Command::List(asked) => show::list(&cluster, asked).await,
-        Command::Tags { image, output } => show::tags(&cluster, image, *output).await,
-        Command::Why { target, output } => show::why(&cluster, target, *output).await,
-        Command::Build(asked) => build::build(&cluster, asked).await,
-        Command::Logs(asked) => logs::logs(&cluster, asked).await,
-        Command::Reconcile { target } => act::reconcile(&cluster, target).await,
-        Command::Rebuild { image } => act::rebuild(&cluster, image).await,
-        Command::Suspend { target } => act::suspend(&cluster, target, true).await,
-        Command::Resume { target } => act::suspend(&cluster, target, false).await,
-        Command::Cancel { build } => act::cancel(&cluster, build).await,
-        Command::Pin(Pin::Diff { name }) => show::diff(&cluster, name.as_deref()).await,
-        Command::Pin(Pin::Resume { name }) => act::lift(&cluster, name.as_deref()).await,
+        Command::List(asked) => show::list(&cluster().await?, asked).await,
+        Command::Tags { image, output } => show::tags(&cluster().await?, image, *output).await,
+        Command::Why { target, output } => show::why(&cluster().await?, target, *output).await,
+        Command::Build(asked) => build::build(&cluster().await?, asked).await,
+        Command::Logs(asked) => logs::logs(&cluster().await?, asked).await,
+        Command::Reconcile { target } => act::reconcile(&cluster().await?, target).await,
+        Command::Retry { target } => act::retry(&cluster().await?, target).await,
+        Command::Suspend { target } => act::suspend(&cluster().await?, target, true).await,
+        Command::Resume { target } => act::suspend(&cluster().await?, target, false).await,
+        Command::Cancel { build } => act::cancel(&cluster().await?, build).await,
+        Command::Pin(Pin::Diff { name }) => pins::diff(&cluster().await?, name.as_deref()).await,
+        Command::Pin(Pin::Sync { name, wait, timeout }) => pins::sync(&cluster().await?, name.as_deref(), wait.then_some(*timeout)).await,
+        Command::Pin(Pin::Hold { name, image }) => pins::hold(&cluster().await?, name, image).await,
+        Command::Pin(Pin::Resume { name, image }) => pins::resume(&cluster().await?, name.as_deref(), image.as_deref()).await,
     }
 }

@@ -1,4 +1,4 @@
-//! The commands that only look: `list`, `tags`, `why` and `pin diff`.
+//! The commands that only look: `list`, `tags` and `why`.
 
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
@@ -26,9 +26,7 @@ pub(crate) async fn list(cluster: &Cluster, asked: &List) -> Result<(), Failure>
             _ => Err(Failure::Usage("--watch goes with -o table and -o wide only".to_owned())),
         };
     }
-    let (images, pins, builds) =
-        tokio::join!(cluster.list::<ContainerImage>(everywhere), cluster.list(everywhere), cluster.list(everywhere));
-    let images = list::images(&images?, &partly(pins, "where they are pinned")?, &partly(builds, "how builds stand")?);
+    let images = gather(cluster, everywhere).await?;
     match asked.output {
         Output::Json => json(&json!({"items": images})),
         Output::Yaml => yaml(&json!({"items": images})),
@@ -46,6 +44,13 @@ pub(crate) async fn list(cluster: &Cluster, asked: &List) -> Result<(), Failure>
     }
 }
 
+/// What `list` shows.
+async fn gather(cluster: &Cluster, everywhere: bool) -> Result<Vec<list::Image>, Failure> {
+    let (images, pins, builds) =
+        tokio::join!(cluster.list::<ContainerImage>(everywhere), cluster.list(everywhere), cluster.list(everywhere));
+    Ok(list::images(&images?, &partly(pins, "where they are pinned")?, &partly(builds, "how builds stand")?))
+}
+
 /// What is said where there is nothing.
 pub(crate) fn nothing(cluster: &Cluster, everywhere: bool) -> String {
     if everywhere {
@@ -58,8 +63,8 @@ pub(crate) fn nothing(cluster: &Cluster, everywhere: bool) -> String {
 /// A list that may be forbidden: the rest of the answer is better than none.
 fn partly<K: Kind>(answer: Result<Vec<K>, Failure>, without: &str) -> Result<Vec<K>, Failure> {
     match answer {
-        Err(Failure::Cluster(text)) if text.contains("forbidden") => {
-            remark(&format!("not shown: {without}: {text}"));
+        Err(failure) if failure.is_forbidden() => {
+            remark(&format!("not shown: {without}: {failure}"));
             Ok(Vec::new())
         }
         answer => answer,
@@ -69,10 +74,14 @@ fn partly<K: Kind>(answer: Result<Vec<K>, Failure>, without: &str) -> Result<Vec
 /// `tags`.
 pub(crate) async fn tags(cluster: &Cluster, name: &str, output: Output) -> Result<(), Failure> {
     let (image, pins) = tokio::join!(cluster.get::<ContainerImage>(name), cluster.list::<ManifestPin>(false));
-    let tags = tags::tags(&image?, &partly(pins, "where they are pinned")?);
+    print_tags(&tags::tags(&image?, &partly(pins, "where they are pinned")?), output)
+}
+
+/// Writes the tags of an image, wherever they were read.
+pub(crate) fn print_tags(tags: &tags::Tags, output: Output) -> Result<(), Failure> {
     match output {
-        Output::Json => json(&tags),
-        Output::Yaml => yaml(&tags),
+        Output::Json => json(tags),
+        Output::Yaml => yaml(tags),
         Output::Name => tags.items.iter().try_for_each(|tag| line(&tag.tag)),
         Output::Table | Output::Wide => {
             if !tags.items.is_empty() {
@@ -100,61 +109,38 @@ pub(crate) async fn why(cluster: &Cluster, text: &str, output: Form) -> Result<(
     if chains.iter().any(|chain| chain.state == State::Missing) { Err(Failure::Told) } else { Ok(()) }
 }
 
-/// The chains of an image, or of a pin. A bare name that no image has may be that of a pin.
+/// The chains of an image, of a pin, of a build or of a source. A bare name that no image has may be that of a pin or a build.
 fn chains(target: &Target, explicit: bool, seen: &Seen, namespace: &str) -> Result<Vec<Chain>, Failure> {
     let names = |images: bool| -> Vec<String> {
         if images { seen.images.iter().map(ResourceExt::name_any).collect() } else { seen.pins.iter().map(ResourceExt::name_any).collect() }
     };
     let pin = |name: &str| seen.pins.iter().find(|pin| pin.name_any() == name).map(|pin| vec![why::pin::chain(pin, seen)]);
+    let build = |name: &str| seen.builds.iter().find(|build| build.name_any() == name).map(|build| vec![why::build::chain(build, seen)]);
     match target {
         Target::Image(name) => {
             let image = seen.images.iter().find(|image| image.name_any() == *name).map(|image| why::image::chains(image, seen));
             image
                 .or_else(|| pin(name).filter(|_| !explicit))
+                .or_else(|| build(name).filter(|_| !explicit))
                 .ok_or_else(|| Failure::unknown("ContainerImage", name, namespace, &names(true)))
         }
         Target::Pin(name) => pin(name).ok_or_else(|| Failure::unknown("ManifestPin", name, namespace, &names(false))),
-        Target::Source(_) => Err(Failure::Usage("why takes a ContainerImage or pin/NAME; for a source: kubectl describe srepo".to_owned())),
-    }
-}
-
-/// `pin diff`.
-pub(crate) async fn diff(cluster: &Cluster, name: Option<&str>) -> Result<(), Failure> {
-    let pin = pick(cluster, name).await?;
-    let status = pin.status.clone().unwrap_or_default();
-    match (&status.diff, status.behind) {
-        (Some(diff), _) => print(diff),
-        (None, Some(0)) => {
-            remark(&format!("ManifestPin {}: nothing is to be written", pin.name_any()));
-            Ok(())
+        Target::Build(name) => {
+            let there = || seen.builds.iter().map(ResourceExt::name_any).collect::<Vec<_>>();
+            build(name).ok_or_else(|| Failure::unknown("ImageBuild", name, namespace, &there()))
         }
-        (None, _) => {
-            remark(&format!(
-                "ManifestPin {} shows no change: it does with spec.write DryRun, once a newer image waits. See kubectl mainstay why pin/{}",
-                pin.name_any(),
-                pin.name_any()
-            ));
-            Ok(())
+        Target::Source(name) => {
+            let source = seen.sources.iter().find(|source| source.name_any() == *name);
+            let there = || seen.sources.iter().map(ResourceExt::name_any).collect::<Vec<_>>();
+            source.map(|source| vec![why::source(source)]).ok_or_else(|| Failure::unknown("SourceRepository", name, namespace, &there()))
         }
-    }
-}
-
-/// The pin of that name, or the only one.
-pub(crate) async fn pick(cluster: &Cluster, name: Option<&str>) -> Result<ManifestPin, Failure> {
-    if let Some(name) = name {
-        return cluster.get(name.strip_prefix("pin/").unwrap_or(name)).await;
-    }
-    let mut all = cluster.list::<ManifestPin>(false).await?;
-    match (all.pop(), all.is_empty()) {
-        (Some(only), true) => Ok(only),
-        (Some(_), false) => Err(Failure::Usage(format!("namespace {} has several ManifestPins: name one", cluster.namespace))),
-        (None, _) => Err(Failure::NotFound(format!("namespace {} has no ManifestPin", cluster.namespace))),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fake::{Fake, refusal};
 
     fn seen() -> Seen {
         let image = |name: &str| {
@@ -166,6 +152,61 @@ mod tests {
         Seen { images: vec![image("cv"), image("both")], pins: vec![pin("all"), pin("both")], ..Seen::default() }
     }
 
+    #[tokio::test]
+    async fn a_list_of_two_hundred_images_is_three_questions() {
+        let tag = |at: usize| json!({"tag": format!("v1.{at}-{at:07x}"), "class": "main", "reason": "its commit is on main"});
+        let tags: Vec<_> = (0..50).map(tag).collect();
+        let status = json!({
+            "variants": [{"variant": "dockerfile", "reason": "UpToDate", "version": "1.0"}],
+            "tags": {"main": 50, "branch": 0, "unknown": 0, "foreign": 0, "newest": tags},
+        });
+        let mut fake = Fake::default();
+        for at in 0..200 {
+            let name = format!("image-{at}");
+            let place = json!({"path": "a.yaml", "field": "image", "image": name, "variant": "dockerfile", "tag": "v1.0-0000000", "class": "main", "reason": "UpToDate"});
+            let object = |kind: &str, spec: serde_json::Value, status: &serde_json::Value| json!({"apiVersion": "mainstay.dev/v1alpha1", "kind": kind, "metadata": {"name": name, "namespace": "n"}, "spec": spec, "status": status});
+            fake.object("containerimages", &name, &object("ContainerImage", json!({}), &status));
+            fake.object("imagebuilds", &name, &object("ImageBuild", json!({"image": name, "ref": "main"}), &json!({})));
+            fake.object("manifestpins", &name, &object("ManifestPin", json!({}), &json!({"pins": [place]})));
+        }
+        let (cluster, log) = fake.serve();
+        let images = gather(&cluster, true).await.unwrap();
+        assert_eq!((images.len(), images[0].variants[0].pins.len()), (200, 1));
+        assert_eq!(log.all().len(), 3, "{:?}", log.all());
+    }
+
+    #[tokio::test]
+    async fn whatever_the_cluster_refuses_is_one_line_with_its_exit_code() {
+        let old = json!({"kind": "List", "apiVersion": "v1", "metadata": {}, "items": [{"metadata": {"name": "cv"}, "spec": {"variants": "dockerfile"}}]});
+        for (answer, words, code) in [
+            (refusal(403, "containerimages.mainstay.dev is forbidden: User \"x\" cannot list"), "is forbidden: User", 3),
+            (refusal(401, "Unauthorized"), "does not accept the credentials", 3),
+            (refusal(404, "the server could not find the requested resource"), "helm upgrade --install", 3),
+            (refusal(503, "not\nnow"), "cannot answer now (503): not now", 3),
+            (refusal(422, "spec.x: Invalid value"), "spec.x: Invalid value", 1),
+            ((200, old), "of the same version?", 3),
+        ] {
+            let mut fake = Fake::default();
+            fake.otherwise(answer);
+            let failure = gather(&fake.serve().0, false).await.unwrap_err();
+            let said = failure.to_string();
+            assert!(said.contains(words) && !said.contains('\n'), "{said}");
+            assert_eq!(format!("{:?}", failure.exit_code()), format!("{:?}", std::process::ExitCode::from(code)), "{said}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_may_not_be_listed_leaves_its_columns_empty() {
+        let mut fake = Fake::default();
+        fake.object(
+            "containerimages",
+            "cv",
+            &json!({"apiVersion": "a", "kind": "b", "metadata": {"name": "cv", "namespace": "n"}, "spec": {}}),
+        );
+        fake.otherwise(refusal(403, "things is forbidden: User"));
+        assert_eq!(gather(&fake.serve().0, false).await.unwrap().len(), 1);
+    }
+
     #[test]
     fn a_bare_name_may_be_a_pin_where_no_image_has_it() {
         let of = |text: &str| chains(&Target::parse(text).unwrap(), text.contains('/'), &seen(), "n").map(|all| all[0].of.clone());
@@ -174,7 +215,8 @@ mod tests {
         assert_eq!(of("both").unwrap(), "both");
         assert_eq!(of("pin/both").unwrap(), "pin both");
         assert!(matches!(of("image/all"), Err(Failure::NotFound(_))));
-        assert!(matches!(of("source/x"), Err(Failure::Usage(_))));
+        assert!(matches!(of("source/x"), Err(Failure::NotFound(_))));
+        assert!(matches!(of("build/x"), Err(Failure::NotFound(_))));
         assert_eq!(of("cvv").unwrap_err().to_string(), "ContainerImage cvv does not exist in namespace n; did you mean cv?");
     }
 }

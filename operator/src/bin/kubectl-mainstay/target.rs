@@ -11,10 +11,12 @@ pub(crate) enum Target {
     Pin(String),
     /// SourceRepository.
     Source(String),
+    /// ImageBuild.
+    Build(String),
 }
 
 impl Target {
-    /// Reads `cv`, `pin/all` or `source/ops`; the short names that kubectl knows serve too.
+    /// Reads `cv`, `pin/all`, `source/ops` or `build/cv-0e2c101-1`; the short names that kubectl knows serve too.
     pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
         let Some((kind, name)) = text.split_once('/') else { return Ok(Self::Image(text.to_owned())) };
         let name = name.to_owned();
@@ -22,7 +24,8 @@ impl Target {
             "image" | "cimg" | "containerimage" => Ok(Self::Image(name)),
             "pin" | "mpin" | "manifestpin" => Ok(Self::Pin(name)),
             "source" | "srepo" | "sourcerepository" => Ok(Self::Source(name)),
-            _ => Err(Failure::Usage(format!("{text}: write NAME for a ContainerImage, pin/NAME or source/NAME"))),
+            "build" | "ibuild" | "imagebuild" => Ok(Self::Build(name)),
+            _ => Err(Failure::Usage(format!("{text}: write NAME for a ContainerImage, pin/NAME, source/NAME or build/NAME"))),
         }
     }
 }
@@ -39,6 +42,7 @@ mod tests {
             ("pin/all", Target::Pin("all".into())),
             ("manifestpin.mainstay.dev/all", Target::Pin("all".into())),
             ("source/ops", Target::Source("ops".into())),
+            ("imagebuild.mainstay.dev/cv-1", Target::Build("cv-1".into())),
         ] {
             assert_eq!(Target::parse(text).unwrap(), target);
         }

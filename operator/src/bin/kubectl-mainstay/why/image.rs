@@ -3,7 +3,7 @@
 use kube::ResourceExt;
 use mainstay::domain::build::short;
 use mainstay::domain::{condition, tag};
-use mainstay_crds::{ContainerImage, ImageBuild, ManifestPin, PinStatus, Variant, VariantStatus};
+use mainstay_crds::{ContainerImage, ImageBuild, ManifestPin, PinStatus, Place, Variant, VariantStatus};
 
 use super::places::{pinned, runs, worst};
 use super::{Chain, Link, Said, Seen, State, commit, named, reason, unseen};
@@ -22,7 +22,7 @@ fn chain(image: &ContainerImage, variant: Option<&VariantStatus>, seen: &Seen) -
     let wanted = image.spec.source_ref.as_ref().map(|source| source.name.as_str());
     let source = seen.source(wanted.or(resolved.map(|resolved| resolved.source.as_str())));
     let mut links = vec![commit(source, wanted)];
-    let Some(said) = Said::of(&status.conditions, "Ready") else {
+    let Some(said) = Said::of(&status.conditions, Place::ContainerImage) else {
         links.push(unseen("touch", &named(image)));
         return Chain::new(of, namespace, links);
     };
@@ -219,4 +219,4 @@ fn words(build: &ImageBuild) -> Option<String> {
 
 #[cfg(test)]
 #[path = "image_tests.rs"]
-pub(super) mod tests;
+mod tests;

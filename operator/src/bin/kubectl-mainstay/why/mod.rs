@@ -2,6 +2,9 @@
 //!
 //! Commit, touch and wanted come from Git; registry and build say whether there is an image; pin and running whether it is used.
 
+pub(crate) mod build;
+#[cfg(test)]
+mod idle;
 pub(crate) mod image;
 pub(crate) mod pin;
 mod places;
@@ -10,7 +13,7 @@ mod reason;
 use kube::{Resource, ResourceExt};
 use mainstay::domain::build::short;
 use mainstay::domain::condition;
-use mainstay_crds::{ContainerImage, ImageBuild, ManifestPin, SourceRepository};
+use mainstay_crds::{ContainerImage, ImageBuild, ManifestPin, Place, Reason, SourceRepository};
 use serde::Serialize;
 
 use crate::failure::one_line;
@@ -127,6 +130,8 @@ impl Chain {
 /// Reason and message of a summary condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Said<'a> {
+    /// The kind whose condition it is.
+    place: Place,
     status: &'a str,
     reason: &'a str,
     message: &'a str,
@@ -135,10 +140,10 @@ struct Said<'a> {
 }
 
 impl<'a> Said<'a> {
-    fn of(conditions: &'a [k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition], summary: &str) -> Option<Self> {
-        let said = condition::find(conditions, summary)?;
+    fn of(conditions: &'a [k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition], place: Place) -> Option<Self> {
+        let said = condition::find(conditions, if place == Place::ImageBuild { "Succeeded" } else { "Ready" })?;
         let stalled = condition::is_true(conditions, "Stalled");
-        Some(Self { status: &said.status, reason: &said.reason, message: &said.message, stalled })
+        Some(Self { place, status: &said.status, reason: &said.reason, message: &said.message, stalled })
     }
 
     /// What a condition that is not True makes of a link.
@@ -146,15 +151,39 @@ impl<'a> Said<'a> {
         let text = format!("{}: {}", self.reason, self.message);
         match (self.status, todo) {
             (_, Some(todo)) => Link::missing(name, text, todo),
-            ("False", None) if self.stalled => Link::missing(name, text, "mend what the message names; it is looked at again by itself"),
-            ("False", None) => Link::missing(name, text, "it is tried again by itself; if it stays, mend what the message names"),
+            ("False", None) => Link::missing(name, text, self.remedy()),
             _ => Link::waiting(name, text),
         }
     }
+
+    /// What the table of reasons says to do, and whether it is tried again by itself.
+    fn remedy(self) -> String {
+        let uses = Reason::parse(self.reason).map(Reason::uses).unwrap_or_default();
+        let of = |place: Place| uses.iter().find(|one| one.place == place && !one.remedy.is_empty());
+        let text = match of(self.place).or_else(|| of(Place::Shared)) {
+            // Its Markdown is for pages.
+            Some(known) => known.remedy.replace('`', "").replace('[', "").replace("](../", " (docs/"),
+            None => "mend what the message names".to_owned(),
+        };
+        let again = match self.place {
+            // One that has ended is left as it is.
+            Place::ImageBuild => "",
+            _ if text.starts_with("nothing") => "",
+            _ if self.stalled => "; it is looked at again by itself",
+            _ => "; it is tried again by itself",
+        };
+        format!("{text}{again}")
+    }
+}
+
+/// The chain of a SourceRepository: one link.
+pub(crate) fn source(source: &SourceRepository) -> Chain {
+    let links = vec![commit(Some(source), None)];
+    Chain::new(format!("source {}", source.name_any()), source.namespace().unwrap_or_default(), links)
 }
 
 /// The first link of every chain: whether Git is read.
-fn commit(source: Option<&SourceRepository>, wanted: Option<&str>) -> Link {
+pub(crate) fn commit(source: Option<&SourceRepository>, wanted: Option<&str>) -> Link {
     const NAME: &str = "commit";
     let Some(source) = source else {
         let which = wanted.map_or("the namespace has no SourceRepository, or several".to_owned(), |name| {
@@ -166,7 +195,7 @@ fn commit(source: Option<&SourceRepository>, wanted: Option<&str>) -> Link {
     let status = source.status.clone().unwrap_or_default();
     let head = status.head.as_deref().map(short);
     let branch = status.resolved.as_ref().map_or("main", |resolved| &resolved.branch);
-    match (Said::of(&status.conditions, "Ready"), head) {
+    match (Said::of(&status.conditions, Place::SourceRepository), head) {
         (None, _) => unseen(NAME, &format!("SourceRepository {name}")),
         (Some(said), Some(head)) if said.status == "True" => Link::ok(NAME, format!("{branch} of {name} is at {head}")),
         (Some(said), _) => {

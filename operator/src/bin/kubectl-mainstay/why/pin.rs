@@ -2,7 +2,7 @@
 
 use kube::ResourceExt;
 use mainstay::domain::build::short;
-use mainstay_crds::{ManifestPin, ManifestPinStatus, PinStatus, WriteMode};
+use mainstay_crds::{ManifestPin, ManifestPinStatus, PinStatus, Place, WriteMode};
 
 use super::places::{pinned, runs, worst};
 use super::{Chain, Link, Said, Seen, commit, named, reason, unseen};
@@ -15,7 +15,7 @@ pub(crate) fn chain(pin: &ManifestPin, seen: &Seen) -> Chain {
     let wanted = pin.spec.source_ref.as_ref().map(|source| source.name.as_str());
     let source = seen.source(wanted.or(status.resolved.as_ref().map(|resolved| resolved.source.as_str())));
     let mut links = vec![commit(source, wanted)];
-    match Said::of(&status.conditions, "Ready") {
+    match Said::of(&status.conditions, Place::ManifestPin) {
         None => links.push(unseen("places", &named(pin))),
         Some(said) => {
             let view = View { pin, name: &name, status: &status, said };

@@ -1,7 +1,7 @@
 //! The places that name an image: whether each is as it should be, and whether it runs.
 
 use kube::ResourceExt;
-use mainstay_crds::{ManifestPin, PinStatus, WriteMode};
+use mainstay_crds::{ManifestPin, PinStatus, Place, WriteMode};
 
 use super::{Link, Said, State, reason};
 use crate::words::place;
@@ -17,7 +17,7 @@ pub(super) fn pinned(pin: &ManifestPin, one: &PinStatus, wanted: Option<&str>) -
     let at = format!("{} names {} {}", place(&one.path, one.line), one.tag, one.class);
     let message = one.message.as_deref().map_or_else(String::new, |message| format!(": {message}"));
     let text = format!("{at}, {}{message}", one.reason);
-    let ready = pin.status.as_ref().and_then(|status| Said::of(&status.conditions, "Ready"));
+    let ready = pin.status.as_ref().and_then(|status| Said::of(&status.conditions, Place::ManifestPin));
     match (one.reason.as_str(), ready) {
         // The places are those of an earlier look: only a tag that is wanted by now is known to be right.
         (_, Some(said)) if said.status != "True" && reason::is_of_whole_pin(said.reason) && wanted != Some(one.tag.as_str()) => {
