@@ -39,12 +39,7 @@ pub(crate) enum Command {
     #[command(alias = "container-list", visible_alias = "ls")]
     List(List),
     /// The tags of an image: class, marks and reason, the newest first
-    Tags {
-        /// ContainerImage
-        image: String,
-        #[arg(short, long, value_enum, default_value_t)]
-        output: Output,
-    },
+    Tags(Tags),
     /// From commit to running pod: how far it has come, and what to do about the first link that is missing
     Why {
         /// ContainerImage, pin/NAME, build/NAME or source/NAME
@@ -92,6 +87,30 @@ pub(crate) enum Command {
     /// See, hold and release pins
     #[command(subcommand)]
     Pin(Pin),
+    /// Write the first objects for a repository, from what is in it; nothing is applied
+    Init(Init),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Tags {
+    /// ContainerImage
+    #[arg(required_unless_present = "repo", conflicts_with = "repo")]
+    pub(crate) image: Option<String>,
+    /// Without a cluster: the Git repository, a directory or an address that wants no credentials
+    #[arg(long, value_name = "DIRECTORY|URL", requires = "of")]
+    pub(crate) repo: Option<String>,
+    /// Without a cluster: the image, such as registry.example/team/cv; credentials are those of `docker login`
+    #[arg(long = "image", id = "of", value_name = "IMAGE", requires = "repo")]
+    pub(crate) of: Option<String>,
+    /// Without a cluster: the branch that counts as main [default: that of the repository]
+    #[arg(long, requires = "repo")]
+    pub(crate) branch: Option<String>,
+    /// Without a cluster: the registry has no TLS
+    #[arg(long, requires = "repo")]
+    pub(crate) plain_http: bool,
+    /// How the answer is written
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Output,
 }
 
 #[derive(Debug, Args)]
@@ -139,6 +158,25 @@ pub(crate) struct Logs {
     /// The build before that one, of the same image and variant
     #[arg(short, long, conflicts_with = "follow")]
     pub(crate) previous: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// A checkout of the repository; its last commit is read
+    #[arg(default_value = ".")]
+    pub(crate) directory: PathBuf,
+    /// Address of the repository [default: that of the remote origin]
+    #[arg(long)]
+    pub(crate) url: Option<String>,
+    /// What image names begin with, such as registry.example/team [default: what the manifests say]
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) registry: Option<String>,
+    /// The branch that counts as main [default: that of origin, else the one that is checked out]
+    #[arg(long)]
+    pub(crate) branch: Option<String>,
+    /// Directory whose subdirectories are the containers
+    #[arg(long, value_name = "PATH", default_value = "containers")]
+    pub(crate) containers_path: String,
 }
 
 #[derive(Debug, Subcommand)]
@@ -249,5 +287,20 @@ mod tests {
         assert!(Cli::try_parse_from(["x", "list", "-A", "-n", "a"]).is_err());
         let twice = Cli::try_parse_from(["x", "-n", "a", "list", "-n", "b"]).unwrap();
         assert_eq!(twice.global.namespace.as_deref(), Some("b"), "as kubectl has it: the last one");
+    }
+
+    #[test]
+    fn tags_are_of_the_cluster_or_of_a_repository() {
+        let fits = |words: &[&str]| Cli::try_parse_from([&["x", "tags"], words].concat()).is_ok();
+        assert!(fits(&["cv"]) && fits(&["--repo", ".", "--image", "r.example/cv"]));
+        for words in [
+            &[][..],
+            &["--repo", "."],
+            &["--image", "r.example/cv"],
+            &["cv", "--repo", ".", "--image", "r.example/cv"],
+            &["cv", "--branch", "x"],
+        ] {
+            assert!(!fits(words), "{words:?}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 //! the one who calls it; beside them `logs` reads pods. Nothing reads a Secret.
 //!
 //! Pure: [`list`], [`tags`], [`why`], [`near`], [`table`], [`words`], [`target`]. The cluster is asked by
-//! [`show`], [`watch`], [`act`], [`build`], [`logs`] and [`pins`] through [`cluster`].
+//! [`show`], [`watch`], [`act`], [`build`], [`logs`] and [`pins`] through [`cluster`]. Without a cluster: [`init`], and `tags --repo`, through [`offline`].
 
 mod act;
 mod build;
@@ -10,9 +10,11 @@ mod cli;
 mod cluster;
 mod failure;
 mod follow;
+mod init;
 mod list;
 mod logs;
 mod near;
+mod offline;
 mod output;
 mod pins;
 mod show;
@@ -63,7 +65,11 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     let cluster = || Cluster::connect(&cli.global);
     match &cli.command {
         Command::List(asked) => show::list(&cluster().await?, asked).await,
-        Command::Tags { image, output } => show::tags(&cluster().await?, image, *output).await,
+        Command::Tags(asked) => match (&asked.image, &asked.repo, &asked.of) {
+            (Some(image), _, _) => show::tags(&cluster().await?, image, asked.output).await,
+            (None, Some(repo), Some(image)) => offline::tags(asked, repo, image).await,
+            _ => Err(Failure::Usage("tags takes an IMAGE, or --repo and --image".to_owned())),
+        },
         Command::Why { target, output } => show::why(&cluster().await?, target, *output).await,
         Command::Build(asked) => build::build(&cluster().await?, asked).await,
         Command::Logs(asked) => logs::logs(&cluster().await?, asked).await,
@@ -76,5 +82,6 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Pin(Pin::Sync { name, wait, timeout }) => pins::sync(&cluster().await?, name.as_deref(), wait.then_some(*timeout)).await,
         Command::Pin(Pin::Hold { name, image }) => pins::hold(&cluster().await?, name, image).await,
         Command::Pin(Pin::Resume { name, image }) => pins::resume(&cluster().await?, name.as_deref(), image.as_deref()).await,
+        Command::Init(asked) => init::init(asked, cli.global.namespace.as_deref()).await,
     }
 }

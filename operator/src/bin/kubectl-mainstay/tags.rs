@@ -1,7 +1,9 @@
 //! The tags of one image: class, marks and reason. Pure.
 
 use kube::ResourceExt;
-use mainstay_crds::{Class, ContainerImage, ManifestPin};
+use mainstay::domain::class;
+use mainstay::domain::graph::Graph;
+use mainstay_crds::{Class, ContainerImage, ManifestPin, TagSummary};
 use serde::Serialize;
 
 use crate::table::{Cell, Tone, header};
@@ -62,6 +64,21 @@ pub(crate) fn tags(image: &ContainerImage, pins: &[ManifestPin]) -> Tags {
     let counts =
         status.tags.as_ref().map(|tags| Counts { main: tags.main, branch: tags.branch, unknown: tags.unknown, foreign: tags.foreign });
     Tags { items: items.collect(), image: name, counts }
+}
+
+/// The tags of a registry, by a repository and without a cluster: all of them, and nothing is known of what is wanted or pinned.
+pub(crate) fn of_registry(image: &str, listed: &[String], graph: &Graph) -> Tags {
+    let classified = class::classify_all(listed.iter().map(String::as_str), graph);
+    let TagSummary { main, branch, unknown, foreign, .. } = class::summary(&classified, listed.len());
+    let items = classified.into_iter().map(|one| Tag {
+        tag: one.tag.to_owned(),
+        class: one.class,
+        wanted: false,
+        pinned: 0,
+        reason: one.reason.to_owned(),
+        digest: None,
+    });
+    Tags { image: image.to_owned(), counts: Some(Counts { main, branch, unknown, foreign }), items: items.collect() }
 }
 
 impl Tags {
@@ -142,6 +159,20 @@ mod tests {
         );
         assert_eq!(tags.counts(), "12 [main], 1 [branch], 0 [unknown], 1 of another form; shown: the newest of each class, 3 of 13");
         assert_eq!(tags.items[0].digest.as_deref(), Some("sha256:ab"));
+    }
+
+    #[test]
+    fn without_a_cluster_every_tag_has_its_class() {
+        let (old, new) = ([0x11; 20], [0x22; 20]);
+        let mut graph = Graph::default();
+        graph.learn(old, &[]);
+        graph.learn(new, &[old]);
+        graph.set_branches(vec![("main".into(), old), ("feature".into(), new)], "main");
+        let listed = ["latest", "v2-2222222", "v1-1111111", "v3-3333333"].map(str::to_owned);
+        let tags = of_registry("r/cv", &listed, &graph);
+        let shown: Vec<String> = tags.items.iter().map(|one| format!("{} {}", one.tag, one.class)).collect();
+        assert_eq!(shown, ["v1-1111111 [main]", "v2-2222222 [branch]", "v3-3333333 [unknown]"]);
+        assert_eq!(tags.counts(), "1 [main], 1 [branch], 1 [unknown], 1 of another form");
     }
 
     #[test]
