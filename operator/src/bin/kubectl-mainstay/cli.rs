@@ -89,6 +89,18 @@ pub(crate) enum Command {
     Pin(Pin),
     /// Write the first objects for a repository, from what is in it; nothing is applied
     Init(Init),
+    /// Completion of commands, flags and names for a shell
+    Completion {
+        /// kubectl: the program kubectl_complete-mainstay, which kubectl's own completion asks
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Words that may come next: what kubectl's completion asks
+    #[command(name = "__complete", hide = true, disable_help_flag = true)]
+    Complete {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -177,6 +189,15 @@ pub(crate) struct Init {
     /// Directory whose subdirectories are the containers
     #[arg(long, value_name = "PATH", default_value = "containers")]
     pub(crate) containers_path: String,
+}
+
+/// For whom completions are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+    Kubectl,
 }
 
 #[derive(Debug, Subcommand)]

@@ -8,6 +8,7 @@ mod act;
 mod build;
 mod cli;
 mod cluster;
+mod complete;
 mod failure;
 mod follow;
 mod init;
@@ -83,5 +84,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Pin(Pin::Hold { name, image }) => pins::hold(&cluster().await?, name, image).await,
         Command::Pin(Pin::Resume { name, image }) => pins::resume(&cluster().await?, name.as_deref(), image.as_deref()).await,
         Command::Init(asked) => init::init(asked, cli.global.namespace.as_deref()).await,
+        Command::Completion { shell } => complete::script(*shell),
+        Command::Complete { words } => complete::complete(&cli.global, words).await,
     }
 }
