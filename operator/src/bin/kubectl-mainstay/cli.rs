@@ -16,7 +16,7 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 it failed, or (why) a link is missing; 2 wrong usage; 3 the cluster cannot be reached, forbids it, or has no Mainstay; 4 there is no such object.
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 it failed, or (why, doctor) something is missing; 2 wrong usage; 3 the cluster cannot be reached, forbids it, or has no Mainstay; 4 there is no such object.
 Every command with an example: docs/plugin.md";
 
 /// Flags that every command takes, as kubectl has them.
@@ -87,6 +87,8 @@ pub(crate) enum Command {
     /// See, hold and release pins
     #[command(subcommand)]
     Pin(Pin),
+    /// What of the cluster, of Mainstay in it and of your rights is not as it should be; before and after the installation
+    Doctor(Doctor),
     /// Write the first objects for a repository, from what is in it; nothing is applied
     Init(Init),
     /// Completion of commands, flags and names for a shell
@@ -170,6 +172,22 @@ pub(crate) struct Logs {
     /// The build before that one, of the same image and variant
     #[arg(short, long, conflicts_with = "follow")]
     pub(crate) previous: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Also whether this repository can be fetched without credentials
+    #[arg(long, value_name = "URL")]
+    pub(crate) repo: Option<String>,
+    /// Also whether this registry answers without credentials, such as registry.example/team
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) registry: Option<String>,
+    /// That registry has no TLS
+    #[arg(long, requires = "registry")]
+    pub(crate) plain_http: bool,
+    /// How the answer is written
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Form,
 }
 
 #[derive(Debug, Args)]

@@ -61,6 +61,11 @@ impl Cluster {
         Self { client, url, namespace }
     }
 
+    /// For what is not in a namespace.
+    pub(crate) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
     /// Objects of the namespace.
     pub(crate) fn api<K: Kind>(&self) -> Api<K> {
         Api::namespaced(self.client.clone(), &self.namespace)

@@ -1,14 +1,15 @@
 //! `kubectl mainstay`: what is built, pinned and running, why not, and the commands that act. It reads and writes our objects only, with the rights of
-//! the one who calls it; beside them `logs` reads pods. Nothing reads a Secret.
+//! the one who calls it; beside them `logs` reads pods, and `doctor` what an installation is made of. Nothing reads a Secret.
 //!
-//! Pure: [`list`], [`tags`], [`why`], [`near`], [`table`], [`words`], [`target`]. The cluster is asked by
-//! [`show`], [`watch`], [`act`], [`build`], [`logs`] and [`pins`] through [`cluster`]. Without a cluster: [`init`], and `tags --repo`, through [`offline`].
+//! Pure: [`list`], [`tags`], [`why`], [`near`], [`rights`], [`table`], [`words`], [`target`], and the checks of [`doctor`]. The cluster is asked by
+//! [`show`], [`watch`], [`act`], [`build`], [`logs`], [`pins`] and [`doctor`] through [`cluster`]. Without a cluster: [`init`], and `tags --repo`, through [`offline`].
 
 mod act;
 mod build;
 mod cli;
 mod cluster;
 mod complete;
+mod doctor;
 mod failure;
 mod follow;
 mod init;
@@ -18,6 +19,7 @@ mod near;
 mod offline;
 mod output;
 mod pins;
+mod rights;
 mod show;
 mod table;
 mod tags;
@@ -83,6 +85,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Pin(Pin::Sync { name, wait, timeout }) => pins::sync(&cluster().await?, name.as_deref(), wait.then_some(*timeout)).await,
         Command::Pin(Pin::Hold { name, image }) => pins::hold(&cluster().await?, name, image).await,
         Command::Pin(Pin::Resume { name, image }) => pins::resume(&cluster().await?, name.as_deref(), image.as_deref()).await,
+        Command::Doctor(asked) => doctor::doctor(cluster().await, asked).await,
         Command::Init(asked) => init::init(asked, cli.global.namespace.as_deref()).await,
         Command::Completion { shell } => complete::script(*shell),
         Command::Complete { words } => complete::complete(&cli.global, words).await,
