@@ -8,12 +8,12 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
-use mainstay_crds::{ContainerImage, ManifestPin, names};
+use mainstay_crds::{ContainerImage, ImageBuild, ManifestPin, names};
 use mainstay_e2e::lab::machine;
 use mainstay_e2e::lab::{Error, Result};
 use mainstay_e2e::world::{World, dockerfile};
 use serde_json::{Value, json};
-use support::{because, is_ready, short, world};
+use support::{because, ended, is_ready, short, world};
 
 /// What a run of the plugin gave.
 struct Said {
@@ -35,8 +35,11 @@ fn program() -> Result<PathBuf> {
 
 fn run(kubeconfig: &Path, namespace: &str, args: &[&str]) -> Said {
     let mut command = Command::new(program().unwrap());
-    let Output { status, stdout, stderr } =
-        command.env("KUBECONFIG", kubeconfig).args(["--namespace", namespace]).args(args).output().unwrap();
+    outcome(command.env("KUBECONFIG", kubeconfig).args(["--namespace", namespace]).args(args))
+}
+
+fn outcome(command: &mut Command) -> Said {
+    let Output { status, stdout, stderr } = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Said { code: status.code().unwrap(), out: text(stdout), err: text(stderr) }
 }
@@ -165,6 +168,117 @@ async fn it_shows_the_way_of_a_commit_and_the_link_that_is_missing() {
     assert_eq!(plugin(&world, &["resume", "cv"]).await.code, 0);
     world.until::<ContainerImage>("cv", "is ready", is_ready).await.unwrap();
     world.until::<ManifestPin>("all", "follows", |pin| pin.status.as_ref().is_some_and(|s| s.last_commit.is_some())).await.unwrap();
+}
+
+/// A checkout of the story's repository, as a person has one.
+async fn clone(world: &World, folder: &Path) -> PathBuf {
+    let (forge, checkout) = (world.lab.forge(), folder.join("ops"));
+    let address = forge.clone_url(&world.name).replacen("://", &format!("://{}:{}@", forge.user(), forge.token()), 1);
+    world.lab.run("git", &["clone", "--quiet", &address, &checkout.display().to_string()]).await.unwrap();
+    checkout
+}
+
+#[tokio::test]
+#[ignore = "needs the lab: make e2e"]
+async fn it_writes_the_first_objects_and_sees_tags_without_a_cluster() {
+    let world = world("plugininit").await.unwrap();
+    let image = world.lab.image(&world.repository("cv"));
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "cv"}, "spec": {"containers": [{"name": "cv", "image": format!("{image}:v1.0-0000000")}]}});
+    let files = [("containers/cv/Dockerfile", dockerfile("1.0", "RUN true")), ("apps/cv/pod.yaml", serde_saphyr::to_string(&pod).unwrap())];
+    let files: Vec<(&str, Option<&str>)> = files.iter().map(|(path, text)| (*path, Some(text.as_str()))).collect();
+    let commit = world.commit("main", &files).await.unwrap();
+    let (tag, _) = world.publish("cv", "1.0", &commit).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let checkout = clone(&world, folder.path()).await;
+    let place = checkout.display().to_string();
+
+    // What it writes is accepted by the API server as it stands.
+    let said = plugin(&world, &["init", &place]).await;
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert!(!said.out.contains("FILL IN") && !said.out.contains(world.lab.forge().token()), "{}", said.out);
+    assert!(said.out.contains(&format!("url: {}", world.lab.forge().clone_url(&world.name))), "{}", said.out);
+    let tried = world.lab.run_with("kubectl", &["apply", "--dry-run=server", "-f", "-"], &said.out).await.unwrap();
+    assert!(tried.contains("sourcerepository.mainstay.dev/") && tried.contains("manifestpin.mainstay.dev/all"), "{tried}");
+
+    // No kubeconfig at all, and the credentials of `docker login`.
+    std::fs::write(folder.path().join("config.json"), world.lab.registry().docker_config()).unwrap();
+    let (nowhere, of) = (folder.path().join("absent"), format!("{}/{}", world.lab.registry().address(), world.repository("cv")));
+    let mut command = Command::new(program().unwrap());
+    let command = command.env("KUBECONFIG", nowhere).env("DOCKER_CONFIG", folder.path());
+    let said = outcome(command.args(["tags", "--repo", &place, "--image", &of, "--plain-http"]));
+    let row: Vec<&str> = said.out.lines().nth(1).unwrap_or_default().split_whitespace().collect();
+    assert_eq!((said.code, &row[..2]), (0, &[tag.as_str(), "[main]"][..]), "{}{}", said.out, said.err);
+    assert!(said.err.contains("nothing was fetched"), "{}", said.err);
+}
+
+/// The grade of each check of `doctor`, by its name.
+fn grades(said: &Said) -> std::collections::BTreeMap<String, String> {
+    let answer: Value = serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{error}: {}{}", said.out, said.err));
+    let word = |check: &Value, key: &str| check[key].as_str().unwrap().to_owned();
+    answer["checks"].as_array().unwrap().iter().map(|check| (word(check, "name"), word(check, "grade"))).collect()
+}
+
+#[tokio::test]
+#[ignore = "needs the lab: make e2e"]
+async fn it_holds_and_syncs_pins_and_tries_builds_again() {
+    let world = world("pluginacts").await.unwrap();
+    let commit = world.commit("main", &[("containers/cv/Dockerfile", Some(&dockerfile("1.0", "RUN true")))]).await.unwrap();
+    world.source(json!({})).await.unwrap();
+    world.image("cv", json!({})).await.unwrap();
+    world.until::<ContainerImage>("cv", "is ready", is_ready).await.unwrap();
+    let old = format!("v1.0-{}", short(&commit));
+    deploy(&world, &format!("{}:{old}", world.lab.image(&world.repository("cv")))).await;
+    world.pin("all", json!({"paths": ["apps"]})).await.unwrap();
+
+    // All is well, and somebody who may only look is told what he may not do.
+    let found = grades(&plugin(&world, &["doctor", "-o", "json"]).await);
+    for name in ["cluster", "kinds", "operator", "your rights", "git of ops", "registry of ops"] {
+        assert_eq!(found.get(name).map(String::as_str), Some("ok"), "{name}: {found:?}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let viewer = viewer(&world, folder.path()).await;
+    let found = grades(&run(&viewer, &world.name, &["doctor", "-o", "json"]));
+    assert_eq!((found["your rights"].as_str(), found["git of ops"].as_str()), ("warn", "ok"), "{found:?}");
+
+    // Held, main goes on without it; resumed, it follows.
+    let said = plugin(&world, &["pin", "hold", "all", "cv"]).await;
+    assert_eq!(said.code, 0, "{}", said.err);
+    let commit = world.commit("main", &[("containers/cv/Dockerfile", Some(&dockerfile("1.1", "RUN true")))]).await.unwrap();
+    let new = format!("v1.1-{}", short(&commit));
+    assert_eq!(plugin(&world, &["reconcile", "source/ops"]).await.code, 0);
+    let has = |image: &ContainerImage| image.status.as_ref().is_some_and(|status| status.latest.as_deref() == Some(&new));
+    world.until::<ContainerImage>("cv", "has the new tag", has).await.unwrap();
+    let manifest = || async { world.lab.forge().read_file(&world.name, "main", "apps/cv.yaml").await.unwrap().unwrap() };
+    let said = plugin(&world, &["pin", "sync", "all", "--wait", "--timeout", "1m"]).await;
+    assert!(said.code == 0 && said.out.starts_with("Held: "), "{}{}", said.out, said.err);
+    assert!(manifest().await.contains(&old));
+    let said = plugin(&world, &["pin", "resume", "all", "cv"]).await;
+    assert_eq!(said.code, 0, "{}", said.err);
+    let said = plugin(&world, &["pin", "sync", "--wait", "--timeout", "1m"]).await;
+    assert!(said.code == 0 && said.out.starts_with("UpToDate: "), "{}{}", said.out, said.err);
+    assert!(manifest().await.contains(&new));
+    assert_eq!(plugin(&world, &["pin", "resume", "all", "cv"]).await.code, 1, "it is held no more");
+
+    // A build that failed is tried again as another object, of the same commit.
+    world.lab.forge().create_branch(&world.name, "bad", "main").await.unwrap();
+    world.commit("bad", &[("containers/cv/Dockerfile", Some(&dockerfile("1.2", "RUN echo it breaks && false")))]).await.unwrap();
+    assert_eq!(plugin(&world, &["reconcile", "source/ops"]).await.code, 0);
+    let said = plugin(&world, &["build", "cv", "--ref", "bad", "--follow"]).await;
+    let build = said.out.lines().next().unwrap().trim_start_matches("imagebuild.mainstay.dev/").trim_end_matches(" created").to_owned();
+    let said = plugin(&world, &["retry", &build]).await;
+    assert_eq!((said.code, said.out), (0, format!("imagebuild.mainstay.dev/{build}-2 created\n")), "{}", said.err);
+    let second = world.until::<ImageBuild>(&format!("{build}-2"), "has ended", ended).await.unwrap();
+    let first = world.api::<ImageBuild>().get(&build).await.unwrap();
+    assert_eq!(second.status.unwrap().commit, first.status.unwrap().commit);
+    let said = plugin(&world, &["logs", "cv", "--previous", "--step", "build"]).await;
+    assert!(said.code == 0 && said.out.contains("it breaks") && said.err.contains(&build), "{}{}", said.out, said.err);
+    let said = plugin(&world, &["why", &format!("build/{build}-2")]).await;
+    assert!(said.code == 1 && said.out.contains("> missing  build     BuildFailed: "), "{}", said.out);
+    let pushed = world.api::<ContainerImage>().get("cv").await.unwrap().status.unwrap().variants[0].build.clone().unwrap();
+    assert!(plugin(&world, &["retry", &format!("build/{pushed}")]).await.err.contains("has succeeded"));
+
+    let said = plugin(&world, &["__complete", "--", "tags", ""]).await;
+    assert_eq!(said.out, "cv\n:4\n");
 }
 
 #[tokio::test]
