@@ -162,7 +162,7 @@ impl<'a> Said<'a> {
         let of = |place: Place| uses.iter().find(|one| one.place == place && !one.remedy.is_empty());
         let text = match of(self.place).or_else(|| of(Place::Shared)) {
             // Its Markdown is for pages.
-            Some(known) => known.remedy.replace('`', "").replace('[', "").replace("](../", " (docs/"),
+            Some(known) => known.remedy.replace(['`', '['], "").replace("](../", " (docs/"),
             None => "mend what the message names".to_owned(),
         };
         let again = match self.place {
