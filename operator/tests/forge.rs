@@ -1,4 +1,4 @@
-//! Pull requests against a small server that stands in for GitHub, which cannot be had here, and that shows the shape of what is sent to
+//! Pull requests and commit statuses against a small server that stands in for GitHub, which cannot be had here, and that shows the shape of what is sent to
 //! Gitea. The real Gitea has its own story in `e2e`.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail loudly")]
 
@@ -11,7 +11,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State as Shared;
 use axum::http::{HeaderMap, Method, Response, Uri};
-use mainstay::clients::forge::{Address, Forge, ForgeError, ForgeKind, Settings, State};
+use mainstay::clients::forge::{Address, CommitStatus, Forge, ForgeError, ForgeKind, Settings, State};
 use mainstay::error::{Class, Classified};
 use serde_json::{Value, json};
 
@@ -50,6 +50,7 @@ async fn world(kind: ForgeKind) -> World {
         address: Address::of("https://forge/o/r.git", Some(kind), Some(&format!("http://{address}/api"))).unwrap(),
         token: format!("{TOKEN}\n").into(),
         token_from: "key token of the Secret of spec.forgeSecret".to_owned(),
+        purpose: "read and write pull requests",
         ca: None,
         deadline: Duration::from_secs(5),
     };
@@ -153,6 +154,49 @@ async fn gitea_is_looked_through_for_the_branch() {
         ]
     );
     assert!(w.header("authorization").iter().all(|value| *value == format!("token {TOKEN}")));
+}
+
+#[tokio::test]
+async fn a_commit_status_is_read_and_written_as_each_forge_wants_it() {
+    let commit = "1".repeat(40);
+    let wanted = CommitStatus {
+        context: "mainstay/cv".into(),
+        state: "success".into(),
+        description: "v1.0-1111111 in 34s".into(),
+        target_url: Some("https://d.example/cv".into()),
+    };
+    for (kind, state, size) in [(ForgeKind::GitHub, "state", "per_page"), (ForgeKind::Gitea, "status", "limit")] {
+        let w = world(kind).await;
+        let one = |context: &str| json!({"id": 1, "context": context, state: "success", "description": wanted.description, "target_url": wanted.target_url, "url": "u"});
+        let full: Vec<Value> = (0..50).map(|n| one(&format!("ci/{n}"))).collect();
+        w.answer(200, &json!({"state": "success", "statuses": full, "repository": {}}));
+        w.answer(200, &json!({"state": "success", "statuses": [one("mainstay/other"), one("mainstay/cv")]}));
+        assert_eq!(w.forge.commit_status(&commit, "mainstay/cv").await.unwrap(), Some(wanted.clone()));
+        // A commit without any; and one that is bare of all but what must be.
+        w.answer(200, &json!({"state": "", "statuses": null}));
+        assert_eq!(w.forge.commit_status(&commit, "mainstay/cv").await.unwrap(), None);
+        w.answer(200, &json!({"statuses": [{"context": "mainstay/cv", state: "pending", "description": null, "target_url": ""}]}));
+        let bare = CommitStatus { context: "mainstay/cv".into(), state: "pending".into(), description: String::new(), target_url: None };
+        assert_eq!(w.forge.commit_status(&commit, "mainstay/cv").await.unwrap(), Some(bare.clone()));
+        w.answer(201, &one("mainstay/cv"));
+        w.forge.set_commit_status(&commit, &wanted).await.unwrap();
+        w.answer(201, &one("mainstay/cv"));
+        w.forge.set_commit_status(&commit, &bare).await.unwrap();
+        let read = |page: u8| format!("GET /api/repos/o/r/commits/{commit}/status?{size}=50&page={page}");
+        assert_eq!(
+            w.requests(),
+            [
+                read(1),
+                read(2),
+                read(1),
+                read(1),
+                format!(
+                    r#"POST /api/repos/o/r/statuses/{commit} {{"context":"mainstay/cv","description":"v1.0-1111111 in 34s","state":"success","target_url":"https://d.example/cv"}}"#
+                ),
+                format!(r#"POST /api/repos/o/r/statuses/{commit} {{"context":"mainstay/cv","description":"","state":"pending"}}"#),
+            ]
+        );
+    }
 }
 
 #[tokio::test]

@@ -1,16 +1,17 @@
-//! From a SourceRepository and its Secrets to a Git remote and a registry client.
+//! From a SourceRepository and its Secrets to a Git remote, a registry client and a client of its forge.
 
 use std::sync::{Arc, PoisonError};
 
 use kube::ResourceExt;
-use mainstay_crds::{LocalReference, Reason, SourceRepository};
-use secrecy::ExposeSecret;
+use mainstay_crds::{ForgeProvider, LocalReference, Reason, SourceRepository};
+use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::context::Context;
 use super::problem::Problem;
 use super::secrets::SecretData;
 use crate::clients::call::CallError;
+use crate::clients::forge::{self, Address, Forge, ForgeKind};
 use crate::clients::git::{Auth, Remote};
 use crate::clients::registry::{Credential, Registry, Settings};
 
@@ -81,6 +82,57 @@ pub async fn registry(ctx: &Context, repository: &SourceRepository, image: &str)
     }
     clients.insert(key, client.clone());
     Ok((client, path.to_owned()))
+}
+
+/// How the forge of a repository is reached, as a spec has it.
+#[derive(Debug)]
+pub struct ForgeAccess<'a> {
+    /// Which forge; else it follows from the URL.
+    pub provider: Option<ForgeProvider>,
+    /// Where its API is; else it follows from the URL.
+    pub api_url: Option<&'a str>,
+    /// Secret with a token, in the namespace of the repository; else that of the repository is used.
+    pub token: Option<&'a LocalReference>,
+    /// The field of `token`, for errors.
+    pub token_field: &'static str,
+    /// What the token must allow, for errors.
+    pub purpose: &'static str,
+}
+
+/// The client for the forge of a SourceRepository.
+///
+/// # Errors
+/// Where its address or token cannot be found.
+pub async fn forge(ctx: &Context, repository: &SourceRepository, wanted: &ForgeAccess<'_>) -> Result<Forge, Problem> {
+    let ForgeAccess { token_field: field, purpose, .. } = *wanted;
+    let kind = wanted.provider.map(|provider| match provider {
+        ForgeProvider::Gitea => ForgeKind::Gitea,
+        ForgeProvider::GitHub => ForgeKind::GitHub,
+    });
+    let address = Address::of(&repository.spec.url, kind, wanted.api_url).map_err(CallError::from)?;
+    let remote = remote(ctx, repository).await?;
+    let (token, token_from): (SecretString, String) = match wanted.token {
+        Some(reference) => {
+            let data = named_secret(ctx, &repository.namespace().unwrap_or_default(), field, &reference.name).await?;
+            let token = data.get("token").and_then(|bytes| String::from_utf8(bytes.clone()).ok());
+            let token = token
+                .ok_or_else(|| Problem::retrying(Reason::SecretInvalid, format!("Secret {} ({field}) has no key token", reference.name)))?;
+            (token.trim().to_owned().into(), format!("key token of Secret {} ({field})", reference.name))
+        }
+        None => {
+            let from = "the Secret of spec.credentialsSecretRef of the SourceRepository".to_owned();
+            match &remote.auth {
+                Auth::Basic { password, .. } => (password.expose_secret().to_owned().into(), from),
+                Auth::Bearer(token) => (token.expose_secret().to_owned().into(), from),
+                Auth::None | Auth::Ssh { .. } => {
+                    let text = format!("a token is needed to {purpose}: name a Secret with key token in {field}");
+                    return Err(Problem::stuck(Reason::SecretNotFound, text));
+                }
+            }
+        }
+    };
+    let settings = forge::Settings { address, token, token_from, purpose, ca: remote.ca, deadline: ctx.config.call_deadline };
+    Ok(Forge::new(settings).map_err(CallError::from)?)
 }
 
 /// A Secret that a field names; `None` where the field is not set.

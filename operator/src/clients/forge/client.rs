@@ -26,17 +26,19 @@ const MAX_PAUSE: Duration = Duration::from_secs(3600);
 pub struct Settings {
     /// Forge and repository.
     pub address: Address,
-    /// A token that may read and write pull requests.
+    /// A token of one who may do what is asked for.
     pub token: SecretString,
     /// Where the token is from, for errors: which key of which Secret, and the field that names it.
     pub token_from: String,
+    /// What the token must allow, for errors: `read and write pull requests`.
+    pub purpose: &'static str,
     /// Certificate authority in PEM, in addition to the usual ones.
     pub ca: Option<Vec<u8>>,
     /// Longest time for one request.
     pub deadline: Duration,
 }
 
-/// A client for the pull requests of one repository. Cheap to clone.
+/// A client for one repository. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Forge {
     inner: Arc<Inner>,
@@ -144,7 +146,9 @@ impl Forge {
         let spent = header("x-ratelimit-remaining") == Some("0") || headers.contains_key(RETRY_AFTER);
         match status {
             StatusCode::FORBIDDEN if spent => ForgeError::Throttled { what, after },
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ForgeError::Unauthorized { what, message, token_from },
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                ForgeError::Unauthorized { what, message, token_from, purpose: self.inner.settings.purpose }
+            }
             StatusCode::NOT_FOUND | StatusCode::GONE => ForgeError::NotFound { what, message, token_from },
             StatusCode::CONFLICT => ForgeError::Conflict { what, message },
             StatusCode::UNPROCESSABLE_ENTITY if said.contains("already exists") => ForgeError::Conflict { what, message },

@@ -8,7 +8,7 @@ use crate::error::{Class, Classified};
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ForgeError {
     /// 401, 403.
-    #[error("{what}: the forge refused the token ({message}): give {token_from} a token that may read and write pull requests")]
+    #[error("{what}: the forge refused the token ({message}): give {token_from} a token that may {purpose}")]
     Unauthorized {
         /// Where.
         what: String,
@@ -16,6 +16,8 @@ pub enum ForgeError {
         message: String,
         /// Which field of which Secret.
         token_from: String,
+        /// What the token must allow.
+        purpose: &'static str,
     },
     /// 404.
     #[error("{what}: not found ({message}), or the token of {token_from} may not see it")]
@@ -35,7 +37,7 @@ pub enum ForgeError {
         /// What it said.
         message: String,
     },
-    /// 409, or 422 because the pull request is there already.
+    /// 409, or 422 because it is there already.
     #[error("{what}: somebody else was there first ({message})")]
     Conflict {
         /// Where.

@@ -4,14 +4,12 @@
 //! on the branch are theirs: from then on it is left alone.
 
 use kube::ResourceExt;
-use mainstay_crds::{ForgeProvider, ManifestPin, ManifestPinStatus, PullRequestStatus, Reason};
-use secrecy::{ExposeSecret, SecretString};
+use mainstay_crds::{ManifestPin, ManifestPinStatus, PullRequestStatus, Reason};
 
 use super::observe::Seen;
 use super::write::{self, Edit};
-use crate::clients::call::CallError;
-use crate::clients::forge::{Address, Forge, ForgeKind, PullRequest, Settings, State as PullState};
-use crate::clients::git::{Auth, Pushed};
+use crate::clients::forge::{Forge, PullRequest, State as PullState};
+use crate::clients::git::Pushed;
 use crate::controllers::access;
 use crate::controllers::context::Context;
 use crate::controllers::problem::Problem;
@@ -180,34 +178,12 @@ fn words(object: &ManifestPin, edit: &Edit) -> (String, String) {
 
 async fn forge(object: &ManifestPin, ctx: &Context, seen: &Seen) -> Result<Forge, Problem> {
     let settings = object.spec.pull_request.clone().unwrap_or_default();
-    let namespace = object.namespace().unwrap_or_default();
-    let kind = settings.provider.map(|provider| match provider {
-        ForgeProvider::Gitea => ForgeKind::Gitea,
-        ForgeProvider::GitHub => ForgeKind::GitHub,
-    });
-    let address = Address::of(&seen.repository.spec.url, kind, settings.api_url.as_deref()).map_err(CallError::from)?;
-    let remote = access::remote(ctx, &seen.repository).await?;
-    let (token, token_from): (SecretString, String) = match &settings.token_secret_ref {
-        Some(reference) => {
-            let field = "spec.pullRequest.tokenSecretRef";
-            let data = access::named_secret(ctx, &namespace, field, &reference.name).await?;
-            let token = data.get("token").and_then(|bytes| String::from_utf8(bytes.clone()).ok());
-            let token = token
-                .ok_or_else(|| Problem::retrying(Reason::SecretInvalid, format!("Secret {} ({field}) has no key token", reference.name)))?;
-            (token.trim().to_owned().into(), format!("key token of Secret {} ({field})", reference.name))
-        }
-        None => {
-            let from = "the Secret of spec.credentialsSecretRef of the SourceRepository".to_owned();
-            match &remote.auth {
-                Auth::Basic { password, .. } => (password.expose_secret().to_owned().into(), from),
-                Auth::Bearer(token) => (token.expose_secret().to_owned().into(), from),
-                Auth::None | Auth::Ssh { .. } => {
-                    let text = "pull requests need a token: name a Secret with key token in spec.pullRequest.tokenSecretRef";
-                    return Err(Problem::stuck(Reason::SecretNotFound, text));
-                }
-            }
-        }
+    let wanted = access::ForgeAccess {
+        provider: settings.provider,
+        api_url: settings.api_url.as_deref(),
+        token: settings.token_secret_ref.as_ref(),
+        token_field: "spec.pullRequest.tokenSecretRef",
+        purpose: "read and write pull requests",
     };
-    let settings = Settings { address, token, token_from, ca: remote.ca, deadline: ctx.config.call_deadline };
-    Ok(Forge::new(settings).map_err(CallError::from)?)
+    access::forge(ctx, &seen.repository, &wanted).await
 }
