@@ -178,6 +178,10 @@ pub struct ImageBuildStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_tail: Option<String>,
 
+    /// What the forge was told of it, where the SourceRepository has `spec.commitStatuses`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit_status: Option<CommitStatus>,
+
     /// Value of the annotation `mainstay.dev/reconcile-at` that was last acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,
@@ -194,6 +198,36 @@ pub struct JobReference {
     /// How often a Job that somebody deleted was made again.
     #[serde(default)]
     pub recreated: i32,
+}
+
+/// What the forge shows at the commit of a build.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CommitStatus {
+    /// Name of the status: `mainstay/<container>`, with `-nix` at the end for a nix variant.
+    pub context: String,
+    /// State that was last written; absent before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<CommitState>,
+    /// Text that was last written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Why the newest state could not be written; absent where it was. It is tried again until an hour after the end of the build.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// State of a commit status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum CommitState {
+    /// The build waits or runs.
+    Pending,
+    /// The image is in the registry.
+    Success,
+    /// There is no image.
+    Failure,
+    /// The build was cancelled.
+    Error,
 }
 
 /// Where a commit stood when it was resolved.

@@ -36,7 +36,7 @@ pub use container_image::{
     BuildSettings, ContainerImage, ContainerImageSpec, ContainerImageStatus, Engine, LastFailure, ResolvedImage, Retention,
     SupersededBuilds, TagStatus, TagSummary, VariantStatus, Violation, WantedTag,
 };
-pub use image_build::{ImageBuild, ImageBuildSpec, ImageBuildStatus, JobReference, Origin, Trigger};
+pub use image_build::{CommitState, CommitStatus, ImageBuild, ImageBuildSpec, ImageBuildStatus, JobReference, Origin, Trigger};
 pub use kind::{FOREIGN, Kind, kinds, resolve};
 pub use manifest_pin::{
     CommitSettings, ForgeProvider, ImageSelector, ManifestPin, ManifestPinSpec, ManifestPinStatus, PinPolicy, PinStatus, PinTarget,
@@ -46,8 +46,8 @@ pub use reason::{Place, Says, Use};
 pub use reasons::Reason;
 pub use reference::LocalReference;
 pub use source_repository::{
-    Discovery, PromoteIdentical, ProvenanceSettings, RegistrySettings, ResolvedRepository, SkippedDirectory, SourceRepository,
-    SourceRepositorySpec, SourceRepositoryStatus,
+    CommitStatusSettings, Discovery, PromoteIdentical, ProvenanceSettings, RegistrySettings, ResolvedRepository, SkippedDirectory,
+    SourceRepository, SourceRepositorySpec, SourceRepositoryStatus, WebhookSettings,
 };
 pub use variant::Variant;
 

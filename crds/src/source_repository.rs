@@ -3,7 +3,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::LocalReference;
+use crate::{ForgeProvider, LocalReference};
 
 /// A Git repository that holds containers and manifests, and the registry its images go to. One bare clone serves everything that names it.
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -82,6 +82,16 @@ pub struct SourceRepositorySpec {
     #[schemars(range(min = 1, max = 1000))]
     pub max_concurrent_builds: Option<i32>,
 
+    /// Lets the forge and the registry say that something has changed, so that it is looked for at once; `interval` stays in force. The address
+    /// to give them is in `status.webhook`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<WebhookSettings>,
+
+    /// Says on the forge, at each commit that is built, how its images stand: one status `mainstay/<container>` for each, with `-nix` at the
+    /// end for a nix variant. `{}` suffices. Default: nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit_statuses: Option<CommitStatusSettings>,
+
     /// Neither fetch nor discover while true. Builds that run go on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,
@@ -119,6 +129,41 @@ pub struct ProvenanceSettings {
     pub signing_key_secret_ref: Option<LocalReference>,
 }
 
+/// How hooks are told from those of strangers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WebhookSettings {
+    /// Secret whose key `token` holds what the forge signs with, or sends: at least 16 bytes. While it is being changed, key `previous` may
+    /// hold the one before.
+    pub secret_ref: LocalReference,
+}
+
+/// How commit statuses are written.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CommitStatusSettings {
+    /// The forge. Default: `GitHub` for github.com, else `Gitea` (which Forgejo is too).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<ForgeProvider>,
+
+    /// Address of the forge's API. Default: that of the repository's host.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "apiURL")]
+    #[schemars(length(min = 8, max = 512))]
+    #[x_kube(validation = ("self.matches('^https?://[^@[:space:]]+$')", "apiURL must begin with https:// or http:// and hold no credentials"))]
+    pub api_url: Option<String>,
+
+    /// Secret with a token for the API in key `token`. Default: the password or bearer token of `credentialsSecretRef`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_secret_ref: Option<LocalReference>,
+
+    /// Page that a status links to, as a template that knows `namespace`, `container`, `variant`, `build` (name of the ImageBuild), `commit`
+    /// and `tag`. Default: no link.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "targetURL")]
+    #[schemars(length(min = 8, max = 1024))]
+    #[x_kube(validation = ("self.matches('^https?://[^{}@/[:space:]]+(/.*)?$')", "targetURL must begin with https:// or http:// and a host that is no template, and hold no credentials"))]
+    pub target_url: Option<String>,
+}
+
 /// Whether ContainerImages are made for directories that are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum Discovery {
@@ -147,7 +192,7 @@ pub struct SourceRepositoryStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// `Ready`, and `Reconciling` or `Stalled` while they are true (kstatus).
+    /// `Ready`, and `Reconciling` or `Stalled` while they are true (kstatus); with `spec.webhook` also `WebhookReady`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -175,6 +220,10 @@ pub struct SourceRepositoryStatus {
     /// Directories under `containersPath` that are not containers, and why; at most 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<SkippedDirectory>,
+
+    /// Where the forge and the registry send their hooks: an address, or its path where the operator does not know how it is reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<String>,
 
     /// Value of the annotation `mainstay.dev/reconcile-at` that was last acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
