@@ -220,6 +220,7 @@ reasons! {
     PinCommitted { Event "pins were written by a commit" }
     PinPatched { Event "the images of a live workload were set (`target: Cluster`)" }
     PullRequestOpened { Event "a pull request was opened" }
+    CommitStatusFailed { Event "commit statuses cannot be written (`spec.commitStatuses`); the message has the cause" => "as for that cause; builds go on" }
 
     Cloned { Step "`source` wrote the tree of the commit" }
 }

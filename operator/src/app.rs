@@ -25,6 +25,7 @@ use crate::clients::cluster::{Cluster, Namespaced};
 use crate::clients::git;
 use crate::config::{Config, ConfigError};
 use crate::controllers::batch::Batch;
+use crate::controllers::commit_statuses::CommitStatuses;
 use crate::controllers::context::{Context, Failures, Lags};
 use crate::controllers::lag::Lag;
 use crate::controllers::looks::Looks;
@@ -89,6 +90,7 @@ pub async fn run(args: Args) -> Result<(), AppError> {
     let pins = controller::<ManifestPin>(&cluster);
     let (pods_store, pods_writer) = reflector::store::<Pod>();
     let (tell_builds, builds_told) = mpsc::channel(1);
+    let (tell_statuses, statuses_told) = mpsc::unbounded();
     let (set_filled, caches) = watch::channel(false);
     let ctx = Arc::new(Context {
         git: git::Store::new(args.data.join("git"), config.call_deadline),
@@ -114,6 +116,7 @@ pub async fn run(args: Args) -> Result<(), AppError> {
         batch: Batch::default(),
         looks: Looks::default(),
         turns: Turns::new(tell_builds),
+        commit_statuses: CommitStatuses::new(tell_statuses),
         failures: Failures::default(),
     });
 
@@ -144,7 +147,7 @@ pub async fn run(args: Args) -> Result<(), AppError> {
     let builds = builds
         .owns_stream(cluster.watch::<PartialObjectMeta<Job>>(&ours, None).touched_objects())
         .watches_stream(cluster.watch::<Pod>(&ours, None).touched_objects(), |pod| build_of(&pod));
-    let builds = builds.reconcile_all_on(builds_told).reconcile_all_on(once_filled(&caches));
+    let builds = builds.reconcile_on(statuses_told).reconcile_all_on(builds_told).reconcile_all_on(once_filled(&caches));
     let builds = run_controller(builds, image_build::reconcile, ctx.clone());
     let (of_image, of_repository, changed) = (ctx.clone(), ctx.clone(), image_changed.clone());
     let pins = pins

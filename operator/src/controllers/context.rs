@@ -15,6 +15,7 @@ use mainstay_crds::{ContainerImage, ImageBuild, ManifestPin, SourceRepository};
 use tokio::sync::watch;
 
 use super::batch::Batch;
+use super::commit_statuses::CommitStatuses;
 use super::lag::Lag;
 use super::looks::Looks;
 use super::problem::Problem;
@@ -68,6 +69,8 @@ pub struct Context {
     pub looks: Looks,
     /// Whose turn it is to build.
     pub turns: Turns,
+    /// What the forge is told of builds.
+    pub commit_statuses: CommitStatuses,
     /// Reconciles in a row that failed, by object.
     pub failures: Failures,
 }

@@ -2,6 +2,7 @@
 //!
 //! - [`allowed_images`]: the list that the admission policy reads.
 //! - [`batch`]: waiting a moment, so that many changes become one commit.
+//! - [`commit_statuses`]: what the forge is told of builds.
 //! - [`context`]: what every reconcile is given.
 //! - [`lag`]: caches that have not yet seen what woke us.
 //! - [`access`]: from a SourceRepository and its Secrets to a Git remote and a registry client.
@@ -16,6 +17,7 @@
 pub mod access;
 pub mod allowed_images;
 pub mod batch;
+pub mod commit_statuses;
 pub mod container_image;
 pub mod context;
 pub mod image_build;

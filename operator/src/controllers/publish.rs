@@ -29,16 +29,24 @@ pub async fn publish<K: Cached, S: Serialize + PartialEq>(ctx: &Context, object:
     if change.old == Some(change.new) {
         return Ok(());
     }
-    if let Some(written) = ctx.cluster.apply_status(object, change.new).await? {
-        // The next look begins from it, not from what the cache had before.
-        K::lag(&ctx.lags).saw(&written);
-    }
+    write(ctx, object, change.new).await?;
     let verdict = change.verdict;
     // Work under way is in the status; what comes of it is an event.
     let told = find(change.before, change.summary).is_some_and(|said| said.reason == verdict.reason);
     if !told && verdict.state != State::Working {
         let warning = matches!(verdict.state, State::Retrying | State::Stuck);
         ctx.cluster.event(object, warning, verdict.reason, "Reconcile", &verdict.message);
+    }
+    Ok(())
+}
+
+/// Writes a status, and lets the next look begin from it and not from what the cache had before.
+///
+/// # Errors
+/// Where it cannot be written.
+pub async fn write<K: Cached, S: Serialize>(ctx: &Context, object: &K, status: &S) -> Result<(), CallError> {
+    if let Some(written) = ctx.cluster.apply_status(object, status).await? {
+        K::lag(&ctx.lags).saw(&written);
     }
     Ok(())
 }

@@ -1,10 +1,8 @@
 //! The message of a commit that moves pins: a subject and body from a template, and trailers that machines read.
 
-use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 
-/// Steps that a template may take: enough for some thousand pins, and an end for one that loops.
-const FUEL: u64 = 500_000;
+use super::template as templates;
 
 /// Longest message.
 const MAX: usize = 64 << 10;
@@ -72,16 +70,12 @@ pub struct TemplateError(String);
 /// # Errors
 /// Words for a person where the template is not valid, takes too long or gives nothing.
 pub fn render(template: Option<&str>, lines: &[Line], pin: (&str, &str), origin: Option<&Origin>) -> Result<String, TemplateError> {
-    let said = |error: minijinja::Error| TemplateError(error.to_string());
-    let mut environment = Environment::new();
-    environment.set_fuel(Some(FUEL));
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
     let mut images: Vec<String> = lines.iter().map(|line| line.image.clone()).collect();
     images.sort_unstable();
     images.dedup();
     let (namespace, name) = pin;
     let context = minijinja::context! { pins => minijinja::Value::from(minijinja::value::Serde(lines)), images => images, namespace => namespace.to_owned(), name => name.to_owned() };
-    let text = environment.render_str(template.unwrap_or(DEFAULT), context).map_err(said)?;
+    let text = templates::render(template.unwrap_or(DEFAULT), context).map_err(TemplateError)?;
     // A template is a person's text, its values are not: what is no letter on a line has no place in a message.
     let text: String = text.chars().filter(|c| *c == '\n' || *c == '\t' || !c.is_control()).collect();
     let text = text.trim();

@@ -26,9 +26,9 @@ use self::outcome::Outcome;
 use super::container_image::child;
 use super::context::{Context, now, object_key};
 use super::problem::Problem;
-use super::publish::{Change, publish};
+use super::publish::{Change, publish, write};
 use super::turns::Waiting;
-use super::{access, looks, source};
+use super::{access, commit_statuses, looks, source};
 use crate::domain::build::{self, short};
 use crate::domain::condition::{State, Verdict, conditions};
 use crate::domain::{duration, progress, scrub};
@@ -48,11 +48,18 @@ const SOON: Duration = Duration::from_secs(2);
 /// Never: the type is that of kube.
 pub async fn reconcile(build: Arc<ImageBuild>, ctx: Arc<Context>) -> Result<Action, Infallible> {
     let build = ctx.newest(build).await;
-    if build.metadata.deletion_timestamp.is_some() || !build::is_running(&build) {
+    if build.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
     let key = object_key(build.as_ref());
     let mut status = build.status.clone().unwrap_or_default();
+    commit_statuses::advance(&build, &ctx, &mut status);
+    if !build::is_running(&build) {
+        return Ok(match write_if(&build, &ctx, &status).await {
+            Ok(()) => Action::await_change(),
+            Err(problem) => ctx.next("imagebuild", &key, Err(&problem)),
+        });
+    }
     status.last_handled_reconcile_at = build.annotations().get(names::RECONCILE_AT).cloned();
     let result = match run(&build, &ctx, &mut status).await {
         Ok(Outcome::Running(verdict)) => {
@@ -303,6 +310,14 @@ fn told(build: &ImageBuild, ctx: &Context, status: &ImageBuildStatus, verdict: &
             ctx.cluster.event(image.as_ref(), true, Reason::ImageBuildFailed, "Build", &text);
         }
     }
+}
+
+/// What is still to be said of a build that has ended.
+async fn write_if(build: &ImageBuild, ctx: &Context, status: &ImageBuildStatus) -> Result<(), Problem> {
+    if build.status.as_ref() == Some(status) {
+        return Ok(());
+    }
+    Ok(write(ctx, build, status).await?)
 }
 
 async fn report(build: &ImageBuild, ctx: &Context, status: &mut ImageBuildStatus, verdict: &Verdict) -> Result<(), Problem> {
