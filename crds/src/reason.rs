@@ -7,6 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub enum Place {
     /// Condition `Ready` of a SourceRepository.
     SourceRepository,
+    /// Condition `WebhookReady` of a SourceRepository.
+    Webhook,
     /// Condition `Ready` of a ContainerImage, and `status.variants[].reason`.
     ContainerImage,
     /// Condition `Succeeded` of an ImageBuild.
@@ -29,8 +31,9 @@ pub enum Place {
 
 impl Place {
     /// All, in that order.
-    pub const ALL: [Place; 10] = [
+    pub const ALL: [Place; 11] = [
         Place::SourceRepository,
+        Place::Webhook,
         Place::ContainerImage,
         Place::ImageBuild,
         Place::ManifestPin,
@@ -48,7 +51,7 @@ impl Place {
     }
 }
 
-/// Status of a summary condition (`Ready`, of an ImageBuild `Succeeded`).
+/// Status of a condition (`Ready`, of an ImageBuild `Succeeded`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Says {
     /// As wanted.

@@ -8,6 +8,8 @@ reasons! {
     Fetching { SourceRepository(Unknown) "the first fetch is under way" => "wait" }
     RepositoryEmpty { SourceRepository(False) "it has no commit" => "push one" }
     BranchNotFound { SourceRepository(False) "there is no such branch" => "check `spec.branch`" }
+    Listening { Webhook(True) "hooks are taken at `status.webhook`" }
+    WebhooksOff { Webhook(False) "the operator has no webhook port: commits are found at the interval" => "set `webhook.enabled` of the chart, or remove `spec.webhook`" }
 
     UpToDate {
         ContainerImage(True) "the registry has main's tag";

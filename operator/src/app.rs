@@ -1,4 +1,4 @@
-//! Wires the operator together: caches, controllers, admin port.
+//! Wires the operator together: caches, controllers, ports.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -27,6 +27,7 @@ use crate::config::{Config, ConfigError};
 use crate::controllers::batch::Batch;
 use crate::controllers::commit_statuses::CommitStatuses;
 use crate::controllers::context::{Context, Failures, Lags};
+use crate::controllers::hints::{self, Hints};
 use crate::controllers::lag::Lag;
 use crate::controllers::looks::Looks;
 use crate::controllers::secrets::Secrets;
@@ -34,6 +35,7 @@ use crate::controllers::tags::Tags;
 use crate::controllers::turns::Turns;
 use crate::controllers::{allowed_images, container_image, image_build, manifest_pin, pods, source_repository};
 use crate::metrics::Metrics;
+use crate::webhook::Webhook;
 
 /// How many objects of a kind are reconciled at once.
 const CONCURRENCY: u16 = 16;
@@ -56,6 +58,9 @@ pub struct Args {
     /// Address of the admin port.
     #[arg(long, env = "MAINSTAY_ADMIN_ADDRESS", default_value = "0.0.0.0:8080")]
     pub admin_address: SocketAddr,
+    /// Address of the webhook port, where the configuration has it open.
+    #[arg(long, env = "MAINSTAY_WEBHOOK_ADDRESS", default_value = "0.0.0.0:8081")]
+    pub webhook_address: SocketAddr,
 }
 
 /// Why the operator could not start.
@@ -69,7 +74,10 @@ pub enum AppError {
     Cluster(#[from] kube::Error),
     /// The admin port.
     #[error("cannot serve the admin port")]
-    Admin(#[from] std::io::Error),
+    Admin(#[source] std::io::Error),
+    /// The webhook port.
+    #[error("cannot serve the webhook port")]
+    Webhook(#[source] std::io::Error),
 }
 
 /// Runs until SIGTERM. Builds go on without us.
@@ -91,6 +99,7 @@ pub async fn run(args: Args) -> Result<(), AppError> {
     let (pods_store, pods_writer) = reflector::store::<Pod>();
     let (tell_builds, builds_told) = mpsc::channel(1);
     let (tell_statuses, statuses_told) = mpsc::unbounded();
+    let (hints, asked) = Hints::new(repositories.store(), images.store());
     let (set_filled, caches) = watch::channel(false);
     let ctx = Arc::new(Context {
         git: git::Store::new(args.data.join("git"), config.call_deadline),
@@ -116,6 +125,7 @@ pub async fn run(args: Args) -> Result<(), AppError> {
         batch: Batch::default(),
         looks: Looks::default(),
         turns: Turns::new(tell_builds),
+        hints: Arc::new(hints),
         commit_statuses: CommitStatuses::new(tell_statuses),
         failures: Failures::default(),
     });
@@ -124,9 +134,9 @@ pub async fn run(args: Args) -> Result<(), AppError> {
     let (tell_images, images_told) = mpsc::channel(1);
     let (tell_pins, pins_told) = mpsc::channel(1);
     let image_changed = Arc::new(Notify::new());
-    let repositories = repositories.reconcile_all_on(once_filled(&caches));
+    let repositories = repositories.reconcile_on(asked.repositories).reconcile_all_on(once_filled(&caches));
     let repositories = run_controller(repositories, source_repository::reconcile, ctx.clone());
-    let (of_build, of_repository, of_pin) = (ctx.clone(), ctx.clone(), ctx.clone());
+    let (of_build, of_repository, of_pin, of_hint) = (ctx.clone(), ctx.clone(), ctx.clone(), ctx.clone());
     let images = images
         .watches_stream(touched::<ImageBuild>(&cluster), move |build| {
             of_build.lags.builds.saw(&build);
@@ -141,6 +151,10 @@ pub async fn run(args: Args) -> Result<(), AppError> {
             of_pin.lags.pins.saw(&pin);
             violating(&of_pin.images, &pin)
         })
+        .reconcile_on(asked.images.map(move |(image, name)| {
+            of_hint.tags.forget(&name);
+            image
+        }))
         .reconcile_all_on(settled(images_told))
         .reconcile_all_on(once_filled(&caches));
     let images = run_controller(images, container_image::reconcile, ctx.clone());
@@ -169,6 +183,13 @@ pub async fn run(args: Args) -> Result<(), AppError> {
     let allowed = allowed_images::keep(ctx.clone(), image_changed);
 
     let serve = admin.clone().serve(args.admin_address);
+    let webhook = Webhook::new(ctx.hints.clone(), ctx.metrics.clone()).map_err(AppError::Webhook)?;
+    let hooks = async {
+        if ctx.config.webhook.is_none() {
+            return std::future::pending().await;
+        }
+        webhook.apart(args.webhook_address).await
+    };
     let filled = async {
         fill(&ctx).await;
         let _ = set_filled.send(true);
@@ -176,7 +197,9 @@ pub async fn run(args: Args) -> Result<(), AppError> {
         tracing::info!("ready");
     };
     tokio::select! {
-        served = serve => served?,
+        served = serve => served.map_err(AppError::Admin)?,
+        served = hooks => served.map_err(AppError::Webhook)?,
+        () = hints::keep(ctx.clone()) => {}
         () = pods => {}
         () = allowed => {}
         ((), (), (), (), ()) = async { futures::join!(repositories, images, builds, pins, filled) } => {}

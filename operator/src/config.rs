@@ -72,9 +72,21 @@ pub struct Config {
     /// The list of images that the chart's admission policy reads; none without.
     #[serde(default)]
     pub allowed_images: Option<AllowedImagesConfig>,
+    /// Hooks of forges and registries; none are taken without.
+    #[serde(default)]
+    pub webhook: Option<WebhookConfig>,
     /// Secrets of the build's namespace for pulling the images of the steps and engines.
     #[serde(default)]
     pub image_pull_secrets: Vec<String>,
+}
+
+/// How hooks reach the operator.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WebhookConfig {
+    /// What stands before the path, as senders reach it: `https://hooks.example`. For the status of SourceRepositories only.
+    #[serde(default)]
+    pub url: Option<String>,
 }
 
 /// The object that the admission policy reads.

@@ -6,7 +6,7 @@
 //! - [`source`]: the `mainstay source` step of a build pod: the exact tree of one commit.
 //! - [`push`]: the `mainstay push` step of a build pod: an image archive becomes an immutable tag.
 //! - [`step`]: what the two steps have in common.
-//! - [`app`]: wires the operator together; [`config`] its settings, [`admin`] its port, [`metrics`] what it counts.
+//! - [`app`]: wires the operator together; [`config`] its settings, [`admin`] and [`webhook`] its ports, [`metrics`] what it counts.
 //! - [`error`]: the class and reason that every error of ours has.
 
 pub mod admin;
@@ -20,3 +20,4 @@ pub mod metrics;
 pub mod push;
 pub mod source;
 pub mod step;
+pub mod webhook;

@@ -46,6 +46,12 @@ struct OutcomeLabels {
     outcome: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WebhookLabels {
+    sender: &'static str,
+    answer: &'static str,
+}
+
 /// An object of ours: there are as many as somebody wrote.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ObjectLabels {
@@ -67,6 +73,7 @@ pub struct Metrics {
     pin_commits: Family<OutcomeLabels, Counter>,
     behind: Family<ObjectLabels, Gauge>,
     violations: Family<ObjectLabels, Gauge>,
+    webhooks: Family<WebhookLabels, Counter>,
 }
 
 impl fmt::Debug for Metrics {
@@ -99,6 +106,8 @@ impl Default for Metrics {
         registry.register("manifestpin_commits", "Commits of ManifestPins by outcome", pin_commits.clone());
         registry.register("manifestpin_behind", "Pins that a newer image from main waits for", behind.clone());
         registry.register("violations", "Pins and pods that name an image which is not from main or is gone", violations.clone());
+        let webhooks = Family::default();
+        registry.register("webhook_requests", "Requests to the webhook port, by sender and answer", webhooks.clone());
         let registry = Mutex::new(registry);
         Self {
             registry,
@@ -112,6 +121,7 @@ impl Default for Metrics {
             pin_commits,
             behind,
             violations,
+            webhooks,
         }
     }
 }
@@ -141,6 +151,11 @@ impl Metrics {
         let labels = EngineLabels { engine: engine.to_owned() };
         self.builds_running.get_or_create(&labels).set(running);
         self.builds_queued.get_or_create(&labels).set(waiting);
+    }
+
+    /// A request to the webhook port: who sent it, by its own words, and what became of it.
+    pub fn webhook(&self, sender: &'static str, answer: &'static str) {
+        self.webhooks.get_or_create(&WebhookLabels { sender, answer }).inc();
     }
 
     /// A commit of a ManifestPin: `Landed`, `Lost` or the reason of its error.
@@ -192,6 +207,7 @@ mod tests {
         metrics.queue("nix", 2, 5);
         metrics.reconcile("containerimage", "ok");
         metrics.pin_commit("Landed");
+        metrics.webhook("gitea", "asked");
         metrics.pins("ops", "all", 2, 1);
         metrics.image_violations("ops", "cv", 3);
         metrics.image_violations("ops", "gone", 3);
@@ -205,6 +221,7 @@ mod tests {
             r#"mainstay_imagebuilds_running{engine="nix"} 2"#,
             r#"mainstay_imagebuilds_queued{engine="nix"} 5"#,
             r#"mainstay_manifestpin_commits_total{outcome="Landed"} 1"#,
+            r#"mainstay_webhook_requests_total{sender="gitea",answer="asked"} 1"#,
             r#"mainstay_manifestpin_behind{kind="ManifestPin",namespace="ops",name="all"} 2"#,
             r#"mainstay_violations{kind="ContainerImage",namespace="ops",name="cv"} 3"#,
         ] {

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use super::batch::Batch;
 use super::commit_statuses::CommitStatuses;
+use super::hints::Hints;
 use super::lag::Lag;
 use super::looks::Looks;
 use super::problem::Problem;
@@ -69,6 +70,8 @@ pub struct Context {
     pub looks: Looks,
     /// Whose turn it is to build.
     pub turns: Turns,
+    /// What hooks ask for.
+    pub hints: Arc<Hints>,
     /// What the forge is told of builds.
     pub commit_statuses: CommitStatuses,
     /// Reconciles in a row that failed, by object.

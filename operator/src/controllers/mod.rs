@@ -4,6 +4,7 @@
 //! - [`batch`]: waiting a moment, so that many changes become one commit.
 //! - [`commit_statuses`]: what the forge is told of builds.
 //! - [`context`]: what every reconcile is given.
+//! - [`hints`]: what the hooks of forges and registries ask for.
 //! - [`lag`]: caches that have not yet seen what woke us.
 //! - [`access`]: from a SourceRepository and its Secrets to a Git remote and a registry client.
 //! - [`pods`]: which of our images run, and whether they may.
@@ -20,6 +21,7 @@ pub mod batch;
 pub mod commit_statuses;
 pub mod container_image;
 pub mod context;
+pub mod hints;
 pub mod image_build;
 pub mod lag;
 pub mod looks;

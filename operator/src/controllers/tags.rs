@@ -12,6 +12,8 @@ use crate::clients::registry::{Image, Registry};
 #[derive(Debug, Default)]
 pub struct Tags {
     listed: Mutex<HashMap<String, Arc<Listed>>>,
+    /// When each image was forgotten: a list that was asked for before that is none.
+    forgotten: Mutex<HashMap<String, Instant>>,
 }
 
 /// The tags of one image at one time.
@@ -39,17 +41,23 @@ impl Tags {
         occasion: &str,
         age: Duration,
     ) -> Result<Arc<Listed>, CallError> {
-        if let Some(known) = self.known(image).filter(|known| known.at.elapsed() < age && known.occasion == occasion) {
+        let forgotten = self.forgotten.lock().unwrap_or_else(PoisonError::into_inner).get(image).copied();
+        let is_good = |known: &Arc<Listed>| {
+            known.at.elapsed() < age && known.occasion == occasion && forgotten.is_none_or(|forgotten| known.at > forgotten)
+        };
+        if let Some(known) = self.known(image).filter(is_good) {
             return Ok(known);
         }
+        let asked = Instant::now();
         let tags = ctx.calls.outside("registry.tags", registry.tags(path)).await?;
-        let fresh = Arc::new(Listed { tags, at: Instant::now(), occasion: occasion.to_owned(), seen: Mutex::default() });
+        let fresh = Arc::new(Listed { tags, at: asked, occasion: occasion.to_owned(), seen: Mutex::default() });
         self.listed.lock().unwrap_or_else(PoisonError::into_inner).insert(image.to_owned(), fresh.clone());
         Ok(fresh)
     }
 
-    /// A tag was given: the next look asks the registry.
+    /// A tag was given or taken: the next look asks the registry.
     pub fn forget(&self, image: &str) {
+        self.forgotten.lock().unwrap_or_else(PoisonError::into_inner).insert(image.to_owned(), Instant::now());
         self.listed.lock().unwrap_or_else(PoisonError::into_inner).remove(image);
     }
 

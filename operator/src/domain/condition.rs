@@ -50,18 +50,8 @@ pub fn conditions(previous: &[Condition], summary: &str, verdict: &Verdict, gene
         State::Working => "Unknown",
         State::Retrying | State::Stuck => "False",
     };
-    let condition = |type_: &str, status: &str, reason: &str| {
-        let since =
-            find(previous, type_).filter(|old| old.status == status).map_or_else(|| now.clone(), |old| old.last_transition_time.clone());
-        Condition {
-            type_: type_.to_owned(),
-            status: status.to_owned(),
-            reason: reason.to_owned(),
-            message: verdict.message.clone(),
-            observed_generation: generation,
-            last_transition_time: since,
-        }
-    };
+    let condition =
+        |type_: &str, status: &str, reason: &str| condition(previous, type_, (status, reason, &verdict.message), generation, now);
     let mut all = vec![condition(summary, status, verdict.reason.as_str())];
     match verdict.state {
         State::Good => {}
@@ -70,6 +60,26 @@ pub fn conditions(previous: &[Condition], summary: &str, verdict: &Verdict, gene
         State::Stuck => all.push(condition("Stalled", "True", verdict.reason.as_str())),
     }
     all
+}
+
+/// One condition with its status, reason and message: part of [`conditions`], or beside them.
+pub fn condition(
+    previous: &[Condition],
+    type_: &str,
+    (status, reason, message): (&str, &str, &str),
+    generation: Option<i64>,
+    now: &Time,
+) -> Condition {
+    let since =
+        find(previous, type_).filter(|old| old.status == status).map_or_else(|| now.clone(), |old| old.last_transition_time.clone());
+    Condition {
+        type_: type_.to_owned(),
+        status: status.to_owned(),
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+        observed_generation: generation,
+        last_transition_time: since,
+    }
 }
 
 /// The condition of that type.

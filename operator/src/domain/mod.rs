@@ -8,6 +8,7 @@ pub mod commit_status;
 pub mod condition;
 pub mod duration;
 pub mod graph;
+pub mod hook;
 pub mod message;
 pub mod name;
 pub mod node;

@@ -10,7 +10,8 @@ use crate::Gap;
 use crate::table::Table;
 
 /// What each label says.
-const LABELS: [(&str, &str); 10] = [
+const LABELS: [(&str, &str); 12] = [
+    ("answer", "what became of a hook: [`asked`, `joined`, `ignored`, `refused` and so on](../webhooks.md#what-a-hook-does)"),
     ("controller", "`sourcerepository`, `containerimage`, `imagebuild` or `manifestpin`"),
     ("engine", "`buildkit`, `kaniko` or `nix`; of a build that ended before one was chosen `none`"),
     ("kind", "`ContainerImage` or `ManifestPin`"),
@@ -19,6 +20,7 @@ const LABELS: [(&str, &str); 10] = [
     ("outcome", "of a call `ok`, of a commit `Landed` or `Lost` (to another writer); else the [reason](reasons.md) of the error"),
     ("reason", "the [reason](reasons.md#imagebuild) with which the build ended"),
     ("result", "`ok`, `waiting` (for something else), `transient` (it may pass) or `terminal` (it stays until something changes)"),
+    ("sender", "`gitea`, `forgejo`, `github`, `gitlab`, `distribution` or `zot`, as the request says of itself; else `unknown`"),
     ("site", "what was called, such as `git.sync`, `registry.tags`, `forge.open`, `api.apply`"),
     ("le", ""),
 ];
@@ -41,6 +43,7 @@ pub(crate) fn families() -> BTreeMap<String, Family> {
     metrics.build("buildkit", Reason::Pushed, Some(Duration::from_secs(10)));
     metrics.queue("nix", 2, 5);
     metrics.pin_commit("Landed");
+    metrics.webhook("gitea", "asked");
     metrics.pins("ops", "all", 2, 1);
     read(&metrics.encode())
 }

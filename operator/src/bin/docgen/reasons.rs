@@ -21,6 +21,10 @@ pub(crate) fn page() -> String {
 fn section(place: Place) -> String {
     let (title, about) = match place {
         Place::SourceRepository => ("SourceRepository", "Condition `Ready`."),
+        Place::Webhook => (
+            "Webhooks",
+            "Condition `WebhookReady` of a SourceRepository with `spec.webhook`; or one of [more than one kind](#more-than-one-kind).",
+        ),
         Place::ContainerImage => {
             ("ContainerImage", "Condition `Ready`, and `status.variants[].reason`, which may also be one of an ImageBuild.")
         }

@@ -1,6 +1,7 @@
 //! SourceRepository: fetch main, list its containers, make ContainerImages where that is asked for.
 
 mod plan;
+mod webhook;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -120,6 +121,7 @@ async fn report(
     let before = repository.status.as_ref().map(|s| s.conditions.clone()).unwrap_or_default();
     status.observed_generation = repository.metadata.generation;
     status.conditions = conditions(&before, "Ready", verdict, repository.metadata.generation, &now());
+    webhook::look(repository, ctx, status).await;
     let change = Change { old: repository.status.as_ref(), new: status, before: &before, summary: "Ready", verdict };
     Ok(publish(ctx, repository, change).await?)
 }
