@@ -78,6 +78,10 @@ allowedImages:
   name: {{ include "mainstay.name" . }}-images
   from: {{ include "mainstay.buildNamespaces" . }}
 {{- end }}
+{{- if .Values.webhook.enabled }}
+webhook:
+  url: {{ default "null" .Values.webhook.url }}
+{{- end }}
 plainHTTPRegistries: {{- toYaml .Values.plainHTTPRegistries | nindent 2 }}
 registryMirrors: {{- toYaml .Values.registryMirrors | nindent 2 }}
 buildEnvironment: {{- toYaml .Values.buildEnvironment | nindent 2 }}
