@@ -93,3 +93,24 @@ pub async fn kill(lab: &Lab) -> Result<()> {
     lab.run("kubectl", &select).await?;
     lab.run("kubectl", &["-n", NAMESPACE, "rollout", "status", "deployment/mainstay", "--timeout=2m"]).await.map(drop)
 }
+
+/// Where hooks reach the operator: `MAINSTAY_E2E_WEBHOOK`, else the address of its Service inside the cluster, which the lab's forge reaches as well.
+///
+/// # Errors
+/// Where there is no such Service.
+pub async fn webhook(lab: &Lab) -> Result<String> {
+    if let Some(named) = std::env::var("MAINSTAY_E2E_WEBHOOK").ok().filter(|named| !named.is_empty()) {
+        return Ok(named.trim_end_matches('/').to_owned());
+    }
+    let ask = ["-n", NAMESPACE, "get", "service", "mainstay-webhook", "-o", "jsonpath={.spec.clusterIP}"];
+    Ok(format!("http://{}", lab.run("kubectl", &ask).await?.trim()))
+}
+
+/// What the operator counts.
+///
+/// # Errors
+/// Where it does not answer.
+pub async fn metrics(lab: &Lab) -> Result<String> {
+    let path = format!("/api/v1/namespaces/{NAMESPACE}/services/mainstay:metrics/proxy/metrics");
+    lab.run("kubectl", &["get", "--raw", &path]).await
+}

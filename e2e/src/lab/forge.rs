@@ -32,6 +32,21 @@ pub struct Commit {
     pub author: String,
 }
 
+/// A status of a commit as the forge lists it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+pub struct CommitStatus {
+    /// Its number: later ones are higher.
+    pub id: i64,
+    /// `pending`, `success`, `failure` or `error`.
+    pub status: String,
+    /// Its name.
+    pub context: String,
+    /// Its text.
+    pub description: String,
+    /// The page that it links to.
+    pub target_url: String,
+}
+
 /// A pull request as the forge lists it.
 #[derive(Clone, Debug, serde::Deserialize)]
 pub struct PullRequest {
@@ -200,6 +215,32 @@ impl Forge {
         let list: Value = checked(answer, &what).await?.json().await.context(&what)?;
         let sha = list.pointer("/0/object/sha").and_then(Value::as_str);
         sha.map(str::to_owned).ok_or_else(|| Error::new(what, "there is none"))
+    }
+
+    /// Lets the forge tell this address of every push, signed with `secret`. Gives the hook's number.
+    pub async fn create_hook(&self, repo: &str, url: &str, secret: &str) -> Result<i64> {
+        let config = json!({"url": url, "content_type": "json", "secret": secret});
+        let body = json!({"type": "gitea", "config": config, "events": ["push"], "active": true});
+        let what = format!("make a webhook of {repo}");
+        let answer = self.send(Method::POST, &self.repo(repo, "/hooks"), &body, &what).await?;
+        answer.get("id").and_then(Value::as_i64).ok_or_else(|| Error::new(what, "the forge does not number it"))
+    }
+
+    /// Removes a hook.
+    pub async fn delete_hook(&self, repo: &str, number: i64) -> Result<()> {
+        let what = format!("remove webhook {number} of {repo}");
+        let answer = self.ask(Method::DELETE, &self.repo(repo, &format!("/hooks/{number}"))).send().await.context(&what)?;
+        checked(answer, &what).await.map(drop)
+    }
+
+    /// Every status that was ever written at a commit, the oldest first.
+    pub async fn commit_statuses(&self, repo: &str, commit: &str) -> Result<Vec<CommitStatus>> {
+        let what = format!("list the statuses of {commit}");
+        let answer =
+            self.ask(Method::GET, &self.repo(repo, &format!("/commits/{commit}/statuses?limit=50"))).send().await.context(&what)?;
+        let mut all: Vec<CommitStatus> = checked(answer, &what).await?.json().await.context(&what)?;
+        all.sort_by_key(|one| one.id);
+        Ok(all)
     }
 
     /// Makes an API token of ours, such as with the scopes `["write:repository"]`. It also serves as a password for Git.
