@@ -243,6 +243,19 @@ impl Forge {
         Ok(all)
     }
 
+    /// Puts a file into the forge's store of packages, in place of one by that name, where all may read it. Gives the address of the folder that it is in.
+    pub async fn publish(&self, package: &str, version: &str, file: &str, content: Vec<u8>) -> Result<String> {
+        let what = format!("publish {file}");
+        let folder = format!("{}/api/packages/{}/generic/{package}/{version}", self.url, self.user);
+        let at = format!("{folder}/{file}");
+        let removed = self.http.delete(&at).basic_auth(&self.user, Some(&self.token)).send().await.context(&what)?;
+        if removed.status() != StatusCode::NOT_FOUND {
+            checked(removed, &what).await?;
+        }
+        let put = self.http.put(&at).basic_auth(&self.user, Some(&self.token)).body(content).send().await.context(&what)?;
+        checked(put, &what).await.map(|_| folder)
+    }
+
     /// Makes an API token of ours, such as with the scopes `["write:repository"]`. It also serves as a password for Git.
     pub async fn create_token(&self, name: &str, scopes: &[&str]) -> Result<String> {
         let what = format!("make the token {name}");

@@ -44,7 +44,7 @@ pub async fn up(paths: &Paths, checkout: &Path, take_over: bool) -> Result<Lab> 
         let title = format!("building {} from its Go module (the first time: about {} on 2 cores)", module.name, module.takes);
         report.step(&title, programs.build(checkout, module)).await?;
     }
-    report.step("base images", make_images(paths, &programs)).await?;
+    report.step("base images", images::make(paths, &programs, &images::BASES)).await?;
     let repair = running.is_some();
     let work = async {
         let state = match running {
@@ -78,17 +78,6 @@ fn is_usable(paths: &Paths, state: &State, programs: &Programs) -> bool {
 
 fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
-}
-
-async fn make_images(paths: &Paths, programs: &Programs) -> Result<()> {
-    for base in &images::BASES {
-        let layout = images::layout(paths, programs, base).await?;
-        if !layout.is_dir() {
-            say(&format!("    making {}:{} (about {})", base.repository, base.tag, base.takes));
-            images::build(programs, base, &layout).await?;
-        }
-    }
-    Ok(())
 }
 
 /// Keeps a running lab, for this checkout.
@@ -163,7 +152,7 @@ async fn start(paths: &Paths, programs: &Programs, mut state: State, report: &mu
             .await
         })
         .await?;
-    report.step("base images into the registry", images::push(paths, programs, &registry)).await?;
+    report.step("base images into the registry", images::push(paths, programs, &registry, &images::BASES)).await?;
     let rest = [control_plane::controller_manager(paths, programs), control_plane::scheduler(paths, programs)];
     let node = [node::kubelet(paths, programs), node::proxy(paths, programs)];
     report

@@ -6,6 +6,7 @@ use super::{
     command::{Command, run},
     debian,
     programs::{Programs, fresh_folder, short_hash},
+    report::say,
 };
 use crate::lab::{
     Context, Error, Result,
@@ -18,6 +19,10 @@ use crate::lab::{
 pub(crate) const CA_BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
 /// Changed when a recipe below changes in a way that its inputs do not show.
 const RECIPES: &str = "1";
+/// What the nix engine finds as `<nixpkgs>`.
+const NIXPKGS: &str = include_str!("../../../lab/nixpkgs/default.nix");
+/// Where it lies in the image.
+const NIXPKGS_FOLDER: &str = "usr/share/nixpkgs-of-the-lab";
 /// A program that sleeps until it is told to end: all that a pod's sandbox needs.
 const PAUSE: &str = "#include <signal.h>\n#include <unistd.h>\nstatic void end(int s) { (void)s; _exit(0); }\n\
     int main(void) { signal(SIGINT, end); signal(SIGTERM, end); for (;;) pause(); }\n";
@@ -41,15 +46,25 @@ enum Kind {
     Debian,
     Buildkit,
     Nix,
+    Golang,
+    Node,
+    Elixir,
 }
 
-/// Every base image.
+/// The base images that every lab has.
 pub(crate) const BASES: [Base; 5] = [
     Base { repository: "mainstay/pause", tag: "lab", takes: "1 s", kind: Kind::Pause },
     Base { repository: "library/busybox", tag: "1", takes: "1 s", kind: Kind::Busybox },
     Base { repository: "mainstay/buildkit", tag: "lab", takes: "5 s", kind: Kind::Buildkit },
-    Base { repository: "library/debian", tag: "12", takes: "40 s", kind: Kind::Debian },
+    Base { repository: "library/debian", tag: "12-slim", takes: "40 s", kind: Kind::Debian },
     Base { repository: "mainstay/nix", tag: "lab", takes: "1 min", kind: Kind::Nix },
+];
+
+/// Those that hold a toolchain. They take minutes and few need them, so they are made when somebody asks.
+pub(crate) const TOOLCHAINS: [Base; 3] = [
+    Base { repository: "library/golang", tag: "1.26-bookworm", takes: "1.5 min", kind: Kind::Golang },
+    Base { repository: "library/node", tag: "18-bookworm-slim", takes: "1.5 min", kind: Kind::Node },
+    Base { repository: "library/elixir", tag: "1.14-otp-25-slim", takes: "1.5 min", kind: Kind::Elixir },
 ];
 
 /// Where the cache keeps a base image: its name holds what it is made from.
@@ -59,14 +74,21 @@ pub(crate) async fn layout(paths: &Paths, programs: &Programs, base: &Base) -> R
         Kind::Pause => PAUSE.as_bytes().to_vec(),
         Kind::Busybox => read("/bin/busybox")?,
         Kind::Buildkit => format!("{:?}{:?}", programs.folder("buildkit"), programs.folder("runc")).into_bytes(),
-        Kind::Debian | Kind::Nix => [debian::inputs()?, read(&format!("/{CA_BUNDLE}"))?].concat(),
+        Kind::Debian | Kind::Nix | Kind::Golang | Kind::Node | Kind::Elixir => {
+            let more = match base.kind {
+                Kind::Nix => NIXPKGS.to_owned(),
+                Kind::Golang => run("go", &["version"]).await?,
+                _ => String::new(),
+            };
+            [debian::inputs()?, read(&format!("/{CA_BUNDLE}"))?, more.into_bytes()].concat()
+        }
     };
     let key = short_hash(&[RECIPES.as_bytes(), format!("{:?}", base.kind).as_bytes(), &inputs].concat());
     Ok(paths.cache().join("images").join(format!("{}-{key}", base.repository.replace('/', "-"))))
 }
 
 /// Makes a base image in the cache, in one piece.
-pub(crate) async fn build(programs: &Programs, base: &Base, layout: &Path) -> Result<()> {
+async fn build(programs: &Programs, base: &Base, layout: &Path) -> Result<()> {
     let work = layout.with_extension("building");
     let (tree, new) = (work.join("tree"), work.join("layout"));
     fresh_folder(&tree)?;
@@ -94,9 +116,30 @@ pub(crate) async fn build(programs: &Programs, base: &Base, layout: &Path) -> Re
         }
         Kind::Nix => {
             // debootstrap does not see that libdbi-perl provides what a dependency of nix-bin asks for.
-            debian::bootstrap(&tree, &["nix-bin", "libdbi-perl", "xz-utils", "ca-certificates"]).await?;
+            debian::bootstrap(&tree, &["nix-bin", "libdbi-perl", "xz-utils", "ca-certificates", "busybox-static"]).await?;
+            let nixpkgs = tree.join(NIXPKGS_FOLDER);
+            std::fs::create_dir_all(&nixpkgs).context("make a folder for nixpkgs")?;
+            std::fs::write(nixpkgs.join("default.nix"), NIXPKGS).context("write nixpkgs")?;
             config.cmd = vec!["bash".into()];
             config.env.push("NIX_CONFIG=build-users-group =".into());
+            config.env.push(format!("NIX_PATH=nixpkgs=/{NIXPKGS_FOLDER}"));
+        }
+        Kind::Golang => {
+            debian::bootstrap(&tree, &[]).await?;
+            go(&tree).await?;
+            config.cmd = vec!["bash".into()];
+            config.env = ["PATH=/go/bin:/usr/local/go/bin:/usr/sbin:/usr/bin:/sbin:/bin", "GOPATH=/go", "GOTOOLCHAIN=local"]
+                .map(String::from)
+                .into();
+        }
+        Kind::Node => {
+            debian::bootstrap(&tree, &["nodejs"]).await?;
+            config.cmd = vec!["node".into()];
+        }
+        Kind::Elixir => {
+            debian::bootstrap(&tree, &["elixir"]).await?;
+            config.cmd = vec!["iex".into()];
+            config.env.push("LANG=C.UTF-8".into());
         }
     }
     image::write(&tree, &new, &config).await?;
@@ -104,9 +147,21 @@ pub(crate) async fn build(programs: &Programs, base: &Base, layout: &Path) -> Re
     std::fs::remove_dir_all(&work).context(format!("remove {}", work.display()))
 }
 
-/// Pushes every base image that the registry does not have yet.
-pub(crate) async fn push(paths: &Paths, programs: &Programs, registry: &Registry) -> Result<()> {
-    for base in &BASES {
+/// Makes those that the cache does not have.
+pub(crate) async fn make(paths: &Paths, programs: &Programs, bases: &[Base]) -> Result<()> {
+    for base in bases {
+        let layout = layout(paths, programs, base).await?;
+        if !layout.is_dir() {
+            say(&format!("    making {}:{} (about {})", base.repository, base.tag, base.takes));
+            build(programs, base, &layout).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Pushes those that the registry does not have yet.
+pub(crate) async fn push(paths: &Paths, programs: &Programs, registry: &Registry, bases: &[Base]) -> Result<()> {
+    for base in bases {
         registry.push(&layout(paths, programs, base).await?, base.repository, base.tag).await?;
     }
     Ok(())
@@ -134,6 +189,17 @@ pub async fn push_program(paths: &Paths, registry: &Registry, program: &Path, na
 async fn compile_pause(tree: &Path) -> Result<()> {
     let out = tree.join("pause").display().to_string();
     Command::new("gcc", ["-x", "c", "-", "-static", "-Os", "-s", "-o", &out]).input(PAUSE).run().await.map(drop)
+}
+
+/// This machine's Go, where Docker's image has it, without its tests.
+async fn go(tree: &Path) -> Result<()> {
+    let root = run("go", &["env", "GOROOT"]).await?;
+    let to = tree.join("usr/local/go");
+    std::fs::create_dir_all(&to).context("make a folder for Go")?;
+    std::fs::create_dir_all(tree.join("go")).context("make GOPATH")?;
+    let parts = ["bin", "lib", "pkg", "src", "go.env", "VERSION"].map(|part| format!("{}/{part}", root.trim()));
+    let to = to.display().to_string();
+    Command::new("cp", ["-r"].into_iter().chain(parts.iter().map(String::as_str)).chain([to.as_str()])).run().await.map(drop)
 }
 
 /// Busybox with a link for each of its programs, and the folders that programs expect.

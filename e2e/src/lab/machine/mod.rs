@@ -20,6 +20,7 @@ mod registry_server;
 pub mod report;
 mod show;
 mod sweep;
+mod upstream;
 
 use std::{
     fs::File,
@@ -30,10 +31,12 @@ pub use bring_up::up;
 pub use images::push_program;
 pub use processes::Record;
 pub use show::{env, logs, status};
+pub use upstream::publish_kiwix_tools;
 
 use super::{
     Context, Error, Result,
     paths::Paths,
+    registry::Registry,
     state::{Baseline, State},
 };
 
@@ -71,6 +74,14 @@ pub async fn program(paths: &Paths, checkout: &Path, module: &str, program: &str
         programs.build(checkout, module).await?;
     }
     Ok(programs.program(module.name, program))
+}
+
+/// Makes the base images that hold a toolchain, if the cache has them not, and pushes them to the registry under the names that Docker Hub has for them.
+pub async fn push_toolchains(paths: &Paths, checkout: &Path, registry: &Registry) -> Result<()> {
+    let _lock = lock(paths)?;
+    let programs = programs::Programs::of(checkout, paths).await?;
+    images::make(paths, &programs, &images::TOOLCHAINS).await?;
+    images::push(paths, &programs, registry, &images::TOOLCHAINS).await
 }
 
 /// Removes the cache: the next `up` builds everything again. The lab must be down.

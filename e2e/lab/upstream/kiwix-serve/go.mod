@@ -1,0 +1,3 @@
+module kiwix-serve
+
+go 1.24
