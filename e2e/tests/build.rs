@@ -69,12 +69,14 @@ async fn a_commit_becomes_a_labelled_image_and_the_next_commit_the_next() {
 async fn discovery_makes_the_images_and_inputs_count() {
     let world = world("discovery").await.unwrap();
     let nix = include_str!("../ops-repo/containers/nettest/default.nix");
+    let script = include_str!("../ops-repo/containers/nettest/nettest.sh");
     world
         .commit(
             "main",
             &[
                 ("containers/both/Dockerfile", Some(&dockerfile("0.4.0", "RUN true"))),
                 ("containers/both/default.nix", Some(nix)),
+                ("containers/both/nettest.sh", Some(script)),
                 ("containers/Upper/Dockerfile", Some(&dockerfile("1", ""))),
                 ("containers/empty/README", Some("no build file")),
                 ("containers/README.md", Some("not a container")),

@@ -1,16 +1,20 @@
-# Stands on its own: the lab has no nixpkgs. The version is that of the Dockerfile beside it.
-{ system ? builtins.currentSystem }:
-derivation {
-  name = "nettest.tar";
-  inherit system;
-  builder = "/bin/sh";
-  args = [ "-c" ''
-    PATH=/bin:/usr/bin
-    mkdir layer && echo 'made by nix' > layer/README
-    tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C layer -cf layer.tar .
-    id=$(sha256sum layer.tar | cut -c1-64)
-    printf '{"architecture":"amd64","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' "$id" > config.json
-    printf '[{"Config":"config.json","RepoTags":["nettest:nix"],"Layers":["layer.tar"]}]' > manifest.json
-    tar -cf $out config.json layer.tar manifest.json
-  '' ];
+# The tool of the Dockerfile beside it, which also says the version. Pin nixpkgs: a floating one gives another image another day.
+{ pkgs ? import <nixpkgs> { } }:
+
+let
+  nettest = pkgs.runCommand "nettest" { } ''
+    mkdir -p $out/www/cgi-bin
+    cp ${./nettest.sh} $out/www/cgi-bin/nettest
+    chmod 755 $out/www/cgi-bin/nettest
+  '';
+in
+pkgs.dockerTools.buildLayeredImage {
+  name = "nettest";
+  tag = "latest";
+  contents = [ pkgs.busybox nettest ];
+  config = {
+    Entrypoint = [ "/bin/httpd" "-f" "-p" "8080" "-h" "/www" ];
+    ExposedPorts."8080/tcp" = { };
+    User = "65534";
+  };
 }

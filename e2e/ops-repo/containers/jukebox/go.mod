@@ -1,0 +1,3 @@
+module jukebox
+
+go 1.24
