@@ -6,13 +6,16 @@ OPERATOR := target/$(TARGET)/release/mainstay
 # Debian packages of the build itself; the lab installs its own.
 PACKAGES := build-essential musl-tools perl pkg-config git curl ca-certificates openssh-server openssh-client socat
 
-.PHONY: help demo test unit client chart argocd plugin e2e lint deny bench faults fuzz measure operator lab crds deps clean clean-lab
+.PHONY: help demo demo-all test unit client chart argocd plugin e2e lint deny bench faults fuzz measure operator lab crds deps clean clean-lab
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: operator lab ## From a bare machine to a commit that became an image, live; the lab stays up
 	cargo run --quiet --package mainstay-e2e --bin demo
+
+demo-all: operator lab ## Every pattern of the sample repository, built and asked: Go, Node, Elixir, nix, tarball, package
+	cargo run --quiet --package mainstay-e2e --bin demo-all
 
 test: deps lint unit client chart argocd e2e ## Everything: lint, unit, client, chart and Argo CD tests, stories in the lab
 	@echo "==> make test: all passed"

@@ -246,7 +246,7 @@ impl World {
     }
 }
 
-/// Lets the stories that an earlier run left go, all but the demonstration.
+/// Lets the stories that an earlier run left go, all but the demonstrations.
 ///
 /// # Errors
 /// Where the cluster does not answer.
@@ -254,8 +254,11 @@ pub async fn forget_all(lab: &Lab) -> Result<()> {
     let client = lab.client().await?;
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let all = namespaces.list(&Default::default()).await.context("list the namespaces")?;
-    let stories: Vec<String> =
-        all.iter().filter_map(|one| one.metadata.name.clone()).filter(|name| name.starts_with("story-") && name != "story-demo").collect();
+    let stories: Vec<String> = all
+        .iter()
+        .filter_map(|one| one.metadata.name.clone())
+        .filter(|name| name.starts_with("story-") && !name.starts_with("story-demo"))
+        .collect();
     forget(lab, &client, &stories).await
 }
 

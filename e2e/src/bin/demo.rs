@@ -1,22 +1,16 @@
 //! `make demo`: a commit becomes a tagged image, and a merged pull request becomes a running pod, live in the terminal.
 
 use std::io::Write;
-use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use kube::ResourceExt;
-use kube::api::ListParams;
 use mainstay_crds::{ContainerImage, ManifestPin};
 use mainstay_e2e::journey::{Change, travel};
 use mainstay_e2e::lab::machine::report::{say, say_error};
-use mainstay_e2e::lab::{Context, Error, Lab, Result, machine};
-use mainstay_e2e::operator;
+use mainstay_e2e::lab::{Context, Lab, Result};
 use mainstay_e2e::world::World;
+use mainstay_e2e::{operator, sample};
 use serde_json::json;
-
-/// Longest time for all builds.
-const PATIENCE: Duration = Duration::from_secs(600);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -33,12 +27,9 @@ async fn demo() -> Result<()> {
     let lab = Lab::connect()?;
     say("==> installing the operator with Helm, from charts/mainstay");
     operator::install(&lab, &[]).await?;
-    let checkout = machine::checkout()?;
     say("==> pushing e2e/ops-repo to the forge, as repository story-demo");
     let world = World::new(lab, "demo").await?;
-    let files = sample(&checkout.join("e2e/ops-repo"))?;
-    let borrowed: Vec<(&str, Option<&str>)> = files.iter().map(|(path, text)| (path.as_str(), Some(text.as_str()))).collect();
-    world.commit("main", &borrowed).await?;
+    sample::push(&world).await?;
     say("==> applying a SourceRepository, and a ContainerImage for each container");
     world.source(json!({})).await?;
     for name in ["hello", "nettest", "noversion"] {
@@ -46,7 +37,7 @@ async fn demo() -> Result<()> {
     }
     world.image("greeter", json!({"inputs": ["shared/motd"]})).await?;
     say("==> watching the builds");
-    watch(&world, &["hello", "greeter", "nettest"]).await?;
+    sample::watch(&world, &["hello", "greeter", "nettest"]).await?;
     say("==> changing containers/hello/index.html on main");
     let commit = world.commit("main", &[("containers/hello/index.html", Some("<h1>Hello again</h1>\n"))]).await?;
     let short: String = commit.chars().take(7).collect();
@@ -78,54 +69,6 @@ async fn demo() -> Result<()> {
         say(&format!("    {line}"));
     }
     summary(&world).await
-}
-
-/// Every file of the sample repository.
-fn sample(root: &Path) -> Result<Vec<(String, String)>> {
-    let mut files = Vec::new();
-    let mut folders = vec![root.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).context(format!("read {}", folder.display()))?.flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                let name = path.strip_prefix(root).map(|name| name.display().to_string()).unwrap_or_default();
-                files.push((name, std::fs::read_to_string(&path).context(format!("read {}", path.display()))?));
-            }
-        }
-    }
-    files.sort();
-    Ok(files)
-}
-
-/// One line for each change of a ContainerImage, until all of these are built.
-async fn watch(world: &World, built: &[&str]) -> Result<()> {
-    let begun = Instant::now();
-    let mut shown = std::collections::BTreeMap::new();
-    loop {
-        let images = world.api::<ContainerImage>().list(&ListParams::default()).await.context("list the images")?;
-        let mut done = 0;
-        for image in &images {
-            let status = image.status.clone().unwrap_or_default();
-            let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready");
-            let line = ready.map_or_else(String::new, |ready| format!("{:<10} {:<16} {}", image.name_any(), ready.reason, ready.message));
-            if ready.is_some_and(|ready| ready.status == "True") && built.contains(&image.name_any().as_str()) {
-                done += 1;
-            }
-            if !line.is_empty() && shown.insert(image.name_any(), line.clone()) != Some(line.clone()) {
-                say(&format!("    {:>5.1} s  {line}", begun.elapsed().as_secs_f64()));
-            }
-        }
-        if done == built.len() {
-            return Ok(());
-        }
-        if begun.elapsed() > PATIENCE {
-            return Err(Error::new("wait for the builds", format!("not all of {built:?} are built"))
-                .remedy("kubectl -n story-demo describe containerimages,imagebuilds; cargo lab logs kubelet"));
-        }
-        tokio::time::sleep(Duration::from_millis(300)).await;
-    }
 }
 
 async fn summary(world: &World) -> Result<()> {
