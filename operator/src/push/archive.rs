@@ -1,4 +1,4 @@
-//! What a builder leaves: an OCI layout or a Docker archive. Both become the same thing: a configuration and layers, every digest checked.
+//! What a builder leaves: an OCI layout or a Docker archive. Both become the same thing: a configuration and layers, every digest checked, here or by the registry.
 //! The archive comes from a build that may be hostile.
 
 use std::io::{self, Read};
@@ -50,7 +50,7 @@ pub(super) struct Layer {
 /// The bytes of a layer.
 #[derive(Debug, Clone)]
 pub(super) enum Content {
-    /// As they are pushed. That they are what their digest says is seen on their way.
+    /// As they are pushed. That they are what their digest says is checked by the registry, or where they are not sent.
     Blob(Blob),
     /// In a Docker archive: to be hashed, and compressed where they are not.
     Saved(Saved),

@@ -5,7 +5,6 @@ use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use flate2::bufread::MultiGzDecoder;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -73,33 +72,28 @@ impl Saved {
         file.seek(SeekFrom::Start(self.place.offset))?;
         let gzipped = self.place.size >= 2 && is_gzip(&mut file)?;
         let part = BufReader::with_capacity(BUFFER, file.take(self.place.size));
-        let (found, blob) = if gzipped { self.compressed(part)? } else { self.plain(part, spool)? };
-        if found != self.diff_id {
-            let Self { name, diff_id, .. } = self;
-            return Err(ArchiveError::Invalid(format!("layer {name} has the digest {found}, and the configuration says {diff_id}")));
-        }
-        Ok(blob)
+        if gzipped { self.compressed(part) } else { self.plain(part, spool) }
     }
 
-    fn compressed(&self, part: impl Read) -> io::Result<(String, Blob)> {
-        let mut layer = MultiGzDecoder::new(BufReader::with_capacity(BUFFER, Hashed::new(part)));
-        let mut plain = Hashed::new(io::sink());
-        io::copy(&mut layer, &mut plain)?;
-        // The decoder stops at the end of what is gzip.
-        let mut rest = layer.into_inner();
-        io::copy(&mut rest, &mut io::sink())?;
-        let digest = rest.into_inner().digest();
+    /// What is in a layer that is compressed is the builder's word, as in a layout: who runs the image checks it.
+    fn compressed(&self, part: impl Read) -> Result<Blob, ArchiveError> {
+        let mut part = Hashed::new(part);
+        io::copy(&mut part, &mut io::sink())?;
         let file = self.tarball.as_path().to_owned();
-        Ok((plain.digest(), Blob { digest, size: self.place.size, file, offset: self.place.offset, hashed: true }))
+        Ok(Blob { digest: part.digest(), size: self.place.size, file, offset: self.place.offset, hashed: true })
     }
 
-    fn plain(&self, part: impl Read, spool: PathBuf) -> io::Result<(String, Blob)> {
+    fn plain(&self, part: impl Read, spool: PathBuf) -> Result<Blob, ArchiveError> {
         let mut part = Hashed::new(part);
         let mut out = BufWriter::with_capacity(BUFFER, Hashed::new(File::create(&spool)?));
         gzip::compress(&mut part, &mut out)?;
         out.flush()?;
         let digest = out.into_inner().map_err(io::IntoInnerError::into_error)?.digest();
+        let (found, Self { name, diff_id, .. }) = (part.digest(), self);
+        if found != *diff_id {
+            return Err(ArchiveError::Invalid(format!("layer {name} has the digest {found}, and the configuration says {diff_id}")));
+        }
         let size = spool.metadata()?.len();
-        Ok((part.digest(), Blob { digest, size, file: spool, offset: 0, hashed: true }))
+        Ok(Blob { digest, size, file: spool, offset: 0, hashed: true })
     }
 }

@@ -1,4 +1,4 @@
-//! A blob as a part of a file, and its bytes on their way: read in pieces, hashed where that was not done before.
+//! A blob as a part of a file, and its bytes on their way, in pieces.
 
 use std::fs::File;
 use std::io;
@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 /// Bytes that are read at once, and held for each blob that is on its way.
-const PIECE: u64 = 512 << 10;
+const PIECE: u64 = 256 << 10;
 
 /// Bytes that a registry takes at least in a second when it looks at a blob that has arrived.
 const LOOKED_AT: u64 = 20 << 20;
@@ -28,12 +28,12 @@ pub struct Blob {
     pub file: PathBuf,
     /// Where it begins in the file.
     pub offset: u64,
-    /// Whether the digest was computed from these bytes, and is not what somebody says of them. Those of others are hashed on their way, and no
-    /// registry is asked for a blob by a digest alone: who does not have the bytes does not get them.
+    /// Whether the digest was computed from these bytes, and is not what somebody says of them. A registry that is sent the bytes checks them; where
+    /// none are sent they are hashed here: who does not have them does not get the blob.
     pub hashed: bool,
 }
 
-/// The bytes of a blob. They can be read again from anywhere; each is hashed the first time.
+/// The bytes of a blob. They can be read again from anywhere.
 #[derive(Clone)]
 pub(super) struct Content {
     blob: Arc<Blob>,
@@ -42,10 +42,9 @@ pub(super) struct Content {
 }
 
 struct Seen {
-    hash: Sha256,
     /// Up to where bytes were read.
     to: u64,
-    /// Why the bytes do not serve.
+    /// Why they cannot be read.
     fault: Option<String>,
     /// When bytes were last asked for.
     at: Instant,
@@ -54,7 +53,7 @@ struct Seen {
 impl Content {
     pub(super) fn open(blob: Blob) -> io::Result<Self> {
         let file = Arc::new(File::open(&blob.file)?);
-        let seen = Seen { hash: Sha256::new(), to: 0, fault: None, at: Instant::now() };
+        let seen = Seen { to: 0, fault: None, at: Instant::now() };
         Ok(Self { blob: Arc::new(blob), file, seen: Arc::new(Mutex::new(seen)) })
     }
 
@@ -67,7 +66,7 @@ impl Content {
         self.seen().to
     }
 
-    /// Why the bytes do not serve, once that is known.
+    /// Why the bytes cannot be read, once that is known.
     pub(super) fn fault(&self) -> Option<String> {
         self.seen().fault.clone()
     }
@@ -102,47 +101,36 @@ impl Content {
         })
     }
 
-    /// Reads what was not read yet, so that the digest is known to be right.
+    /// Makes sure that the bytes are those of the digest.
     pub(super) async fn verify(&self) -> io::Result<()> {
         if self.blob.hashed {
             return Ok(());
         }
         let content = self.clone();
         let read = move || {
-            let mut at = content.read_to();
-            while at < content.blob.size {
-                at += content.read(at, content.blob.size)?.len() as u64;
+            let Blob { digest, size, .. } = content.blob.as_ref();
+            let (mut hash, mut at) = (Sha256::new(), 0);
+            while at < *size {
+                let piece = content.read(at, *size)?;
+                hash.update(&piece);
+                at += piece.len() as u64;
             }
-            content.fault().map_or(Ok(()), |fault| Err(io::Error::new(io::ErrorKind::InvalidData, fault)))
+            let found = format!("sha256:{}", hex::encode(hash.finalize()));
+            if found == *digest { Ok(()) } else { Err(io::Error::other(format!("blob {digest} has the digest {found}"))) }
         };
         tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
     }
 
-    /// The next piece. The last of a blob that is not what its digest says is not given away.
+    /// The next piece.
     fn read(&self, from: u64, to: u64) -> io::Result<Vec<u8>> {
-        let Blob { digest, size, file, offset, hashed } = self.blob.as_ref();
-        let length = usize::try_from((to - from).min(PIECE)).unwrap_or_default();
-        let mut piece = vec![0; length];
-        let fail = |seen: &mut Seen, fault: String| {
-            seen.fault = Some(fault.clone());
-            Err(io::Error::new(io::ErrorKind::InvalidData, fault))
-        };
-        if let Err(error) = self.file.read_exact_at(&mut piece, offset + from) {
-            return fail(&mut self.seen(), format!("{}: {error}", file.display()));
+        let mut piece = vec![0; usize::try_from((to - from).min(PIECE)).unwrap_or_default()];
+        if let Err(error) = self.file.read_exact_at(&mut piece, self.blob.offset + from) {
+            let fault = format!("{}: {error}", self.blob.file.display());
+            self.seen().fault = Some(fault.clone());
+            return Err(io::Error::other(fault));
         }
         let mut seen = self.seen();
-        let end = from + length as u64;
-        if end > seen.to {
-            let known = usize::try_from(seen.to - from.min(seen.to)).unwrap_or_default();
-            seen.to = end;
-            if !hashed {
-                seen.hash.update(piece.get(known..).unwrap_or_default());
-                let found = (end == *size).then(|| format!("sha256:{}", hex::encode(seen.hash.clone().finalize())));
-                if let Some(found) = found.filter(|found| found != digest) {
-                    return fail(&mut seen, format!("blob {digest} has the digest {found}"));
-                }
-            }
-        }
+        seen.to = seen.to.max(from + piece.len() as u64);
         Ok(piece)
     }
 
@@ -164,31 +152,32 @@ mod tests {
         (directory, Content::open(blob).unwrap())
     }
 
-    async fn all(content: &Content, from: u64) -> io::Result<Vec<u8>> {
-        Ok(content.stream(from, content.blob.size).try_collect::<Vec<_>>().await?.concat())
-    }
-
     #[tokio::test]
-    async fn a_blob_is_hashed_once_however_often_it_is_read() {
+    async fn a_blob_can_be_read_from_anywhere_and_no_further_than_its_end() {
         let bytes: Vec<u8> = (0..3 * PIECE + 7).map(|n| (n % 251) as u8).collect();
-        let digest = super::super::image::digest(&bytes);
-        let (_kept, content) = content(&bytes, &digest, false);
-        // Twice from the middle, as after broken connections, and in pieces that do not meet those from before.
-        let begun: Vec<Vec<u8>> = content.stream(0, PIECE + 3).try_collect().await.unwrap();
-        assert_eq!((begun.concat().len() as u64, content.read_to()), (PIECE + 3, PIECE + 3));
-        assert_eq!(all(&content, 5).await.unwrap(), bytes[5..]);
-        assert_eq!(all(&content, 0).await.unwrap(), bytes);
+        let (_kept, content) = content(&bytes, &super::super::image::digest(&bytes), false);
+        let part = |from, to| content.stream(from, to).try_collect::<Vec<_>>();
+        assert_eq!(part(0, PIECE + 3).await.unwrap().concat(), bytes[..PIECE as usize + 3]);
+        assert_eq!(content.read_to(), PIECE + 3);
+        assert_eq!(part(5, bytes.len() as u64).await.unwrap().concat(), bytes[5..]);
+        assert_eq!(content.read_to(), bytes.len() as u64);
         content.verify().await.unwrap();
     }
 
     #[tokio::test]
-    async fn the_end_of_a_blob_that_lies_is_kept_back() {
+    async fn a_blob_that_lies_is_named() {
         let (_kept, lying) = content(b"bytes", "sha256:00", false);
-        assert!(all(&lying, 0).await.is_err());
-        assert!(lying.fault().unwrap().contains("has the digest sha256:"), "{:?}", lying.fault());
-        let (_kept, other) = content(b"bytes", "sha256:00", false);
-        assert!(other.verify().await.is_err());
-        let (_kept, trusted) = content(b"bytes", "sha256:00", true);
-        assert_eq!(all(&trusted, 0).await.unwrap(), b"bytes");
+        let error = lying.verify().await.unwrap_err();
+        assert!(error.to_string().contains("blob sha256:00 has the digest sha256:"), "{error}");
+        let (_kept, hashed) = content(b"bytes", "sha256:00", true);
+        hashed.verify().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_file_that_ends_too_early_is_a_fault_of_the_blob() {
+        let (_kept, short) = content(b"bytes", "sha256:00", true);
+        std::fs::write(&short.blob.file, b"before").unwrap();
+        assert!(short.stream(0, 5).try_collect::<Vec<_>>().await.is_err());
+        assert!(short.fault().is_some());
     }
 }

@@ -125,7 +125,8 @@ impl Upload<'_> {
             (_, Some(fault)) => Err(RegistryError::Content(fault)),
             (Err(error), None) => {
                 if !matches!(error, RegistryError::Unavailable { .. } | RegistryError::Throttled { .. }) {
-                    // What it has is not what we think: the next attempt begins anew.
+                    // What it has is not what the digest says. Where that is not our fault, the next attempt begins anew.
+                    self.verified().await?;
                     self.session = None;
                 }
                 Err(error)
