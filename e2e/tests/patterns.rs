@@ -1,4 +1,5 @@
 //! The sample repository's ways of building an image end as containers that run and answer.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail loudly")]
 
 mod support;
 
