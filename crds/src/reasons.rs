@@ -85,7 +85,8 @@ reasons! {
         ImageBuild(False) "`spec.cancel` was set, or main went on (`spec.supersededBuilds` of the ContainerImage)" => "nothing, or `mainstay.dev/rebuild-at` on the ContainerImage";
     }
     JobDeleted { ImageBuild(False) "somebody deleted the Job twice" => "set `mainstay.dev/rebuild-at` on the ContainerImage" }
-    ArchiveInvalid { ImageBuild(False) "the builder left no image that can be pushed" => "read the message: often more than one platform" }
+    ArchiveInvalid { ImageBuild(False) "the builder left no image that can be pushed" => "read the message: more than one image, none, an empty one" }
+    ArchitectureMismatch { ImageBuild(False) "the image is for another architecture than the node that built it" => "place the build on such a node, or mend the file" }
     PushUnauthorized { ImageBuild(False) "the registry refused the credentials" => "give them the right to push" }
     ProvenanceFailed { ImageBuild(False) "the key in `spec.provenance` of the SourceRepository does not serve" => "see [provenance](../provenance.md)" }
     PushFailed {

@@ -45,10 +45,15 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+/// This machine as images name it.
+fn arch() -> &'static str {
+    if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" }
+}
+
 /// What `docker save` writes, with given diff ids.
 fn docker_archive_of(layers: &[(&[u8], &str)]) -> Vec<u8> {
     let diff_ids: Vec<&str> = layers.iter().map(|(_, diff_id)| *diff_id).collect();
-    let config = json!({"architecture": "amd64", "os": "linux", "config": {"Labels": {"own": "kept"}}, "rootfs": {"type": "layers", "diff_ids": diff_ids}}).to_string();
+    let config = json!({"architecture": arch(), "os": "linux", "config": {"Labels": {"own": "kept"}}, "rootfs": {"type": "layers", "diff_ids": diff_ids}}).to_string();
     let names: Vec<String> = (0..layers.len()).map(|n| format!("l{n}/layer.tar")).collect();
     let manifest = json!([{"Config": "config.json", "RepoTags": null, "Layers": names}]).to_string();
     let mut files: Vec<(&str, &[u8])> = names.iter().map(String::as_str).zip(layers.iter().map(|(layer, _)| *layer)).collect();
@@ -67,7 +72,7 @@ fn oci_layout_of(layers: &[(&[u8], String)]) -> Vec<u8> {
 
 fn oci_layout_in(directory: &str, layers: &[(&[u8], String)]) -> Vec<u8> {
     let plain = tar(&[("hello", b"hello")]);
-    let config = json!({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [sha(&plain)]}}).to_string();
+    let config = json!({"architecture": arch(), "os": "linux", "rootfs": {"type": "layers", "diff_ids": [sha(&plain)]}}).to_string();
     let described: Vec<_> = layers
         .iter()
         .map(|(layer, digest)| json!({"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": digest, "size": layer.len()}))
@@ -218,6 +223,54 @@ async fn an_archive_that_lies_is_refused_and_named() {
     }
     let none = w.push(Path::new("/nowhere/image.tar"), "none", COMMIT).await;
     assert!(none.message.contains("the build step left no"), "{}", none.message);
+}
+
+#[tokio::test]
+async fn an_image_that_cannot_run_where_it_was_built_never_gets_the_tag() {
+    let w = World::new().await;
+    let layer = tar(&[("hello", b"hello")]);
+    let archive = |architecture: &str, os: &str, layers: &[&str]| {
+        let diff_ids: Vec<String> = layers.iter().map(|_| sha(&layer)).collect();
+        let config = json!({"architecture": architecture, "os": os, "rootfs": {"type": "layers", "diff_ids": diff_ids}}).to_string();
+        let manifest = json!([{"Config": "config.json", "Layers": layers}]).to_string();
+        tar(&[("layer.tar", &layer), ("config.json", config.as_bytes()), ("manifest.json", manifest.as_bytes())])
+    };
+    let here = format!("linux/{}", arch());
+    for (name, architecture, os) in [("other", "s390x", "linux"), ("os", arch(), "windows")] {
+        let report = w.push(&w.file(name, &archive(architecture, os, &["layer.tar"])), name, COMMIT).await;
+        assert_eq!((report.reason.as_str(), report.transient), ("ArchitectureMismatch", false), "{report:?}");
+        assert!(report.message.contains(&format!("{os}/{architecture}")) && report.message.contains(&here), "{}", report.message);
+        assert_eq!(w.registry().image("team/cv", name).await.unwrap(), None);
+    }
+    let none = w.push(&w.file("none", &archive("", "linux", &["layer.tar"])), "none", COMMIT).await;
+    assert_eq!(none.reason, "ArchitectureMismatch", "{none:?}");
+    let empty = w.push(&w.file("empty", &archive(arch(), "linux", &[])), "empty", COMMIT).await;
+    assert_eq!((empty.reason.as_str(), empty.message.contains("no layer")), ("ArchiveInvalid", true), "{empty:?}");
+}
+
+#[tokio::test]
+async fn a_layout_may_be_a_directory() {
+    let w = World::new().await;
+    let directory = w.directory.path().join("layout");
+    tar::Archive::new(oci_layout().as_slice()).unpack(&directory).unwrap();
+    let pushed = w.push(&directory, "directory", COMMIT).await;
+    let tarball = w.push(&w.file("layout.tar", &oci_layout()), "tarball", COMMIT).await;
+    assert_eq!((pushed.reason.as_str(), &pushed.digest), ("Pushed", &tarball.digest));
+}
+
+#[tokio::test]
+async fn what_a_build_leaves_in_our_place_is_neither_followed_nor_waited_for() {
+    let w = World::new().await;
+    let secret = w.file("secret", b"hunter2");
+    let link = w.directory.path().join("link");
+    std::os::unix::fs::symlink(&secret, &link).unwrap();
+    let pipe = w.directory.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for path in [link, pipe] {
+        let report = w.push(&path, "v1", COMMIT).await;
+        assert_eq!((report.reason.as_str(), report.transient), ("ArchiveInvalid", false));
+        assert!(report.message.contains("neither a file nor a directory") && !report.message.contains("hunter2"), "{}", report.message);
+    }
 }
 
 #[tokio::test]

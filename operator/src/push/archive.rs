@@ -23,6 +23,17 @@ pub(super) enum ArchiveError {
     /// It is not what it should be.
     #[error("the image archive is not valid: {0}")]
     Invalid(String),
+    /// It does not run where it was built.
+    #[error(
+        "the image is for {image}, and it was built on a node of {node}: nothing was pushed. Build it on a node of its architecture (nodeSelector in \
+         spec.build, or of the engine in the chart), or mend the file that asks for another one"
+    )]
+    Architecture {
+        /// What the image says.
+        image: String,
+        /// Where this runs.
+        node: String,
+    },
     /// It cannot be read, or its volume is full.
     #[error("the image archive cannot be read")]
     Io(#[from] io::Error),
@@ -76,11 +87,16 @@ impl Layer {
 
 /// Opens an archive.
 pub(super) fn open(path: &Path, spool: &Path) -> Result<Contents, ArchiveError> {
-    if !path.exists() {
-        return Err(ArchiveError::Invalid(format!("the build step left no {}", path.display())));
-    }
-    if path.is_dir() {
+    // The build step may have left anything: a link would lead to what only this step may read, and a pipe has no end.
+    let kind = match path.symlink_metadata() {
+        Ok(found) => found.file_type(),
+        Err(_) => return Err(ArchiveError::Invalid(format!("the build step left no {}", path.display()))),
+    };
+    if kind.is_dir() {
         return layout::read(&layout::Directory(path.to_owned()));
+    }
+    if !kind.is_file() {
+        return Err(ArchiveError::Invalid(format!("{} is neither a file nor a directory", path.display())));
     }
     let tarball = Tarball::open(path, spool)?;
     if tarball.find("index.json").is_some() && tarball.find("oci-layout").is_some() {
@@ -90,6 +106,33 @@ pub(super) fn open(path: &Path, spool: &Path) -> Result<Contents, ArchiveError> 
         return docker::read(&tarball);
     }
     Err(ArchiveError::Invalid("it holds neither index.json (an OCI layout) nor manifest.json (a Docker archive)".to_owned()))
+}
+
+/// Looks whether the image can run where it was built.
+pub(super) fn check(contents: &Contents) -> Result<(), ArchiveError> {
+    if contents.layers.is_empty() {
+        return Err(ArchiveError::Invalid(
+            "the image is empty: it has no layer, so that nothing in it could run. Copy something into it".to_owned(),
+        ));
+    }
+    let word = |key: &str| contents.config.get(key).and_then(Value::as_str);
+    let Some(architecture) = word("architecture") else {
+        return Err(ArchiveError::Invalid("the configuration names no architecture".to_owned()));
+    };
+    let (image, node) = (format!("{}/{architecture}", word("os").unwrap_or("linux")), format!("linux/{}", architecture_here()));
+    if image == node { Ok(()) } else { Err(ArchiveError::Architecture { image, node }) }
+}
+
+/// The architecture of this node, as images name it: this step runs in the pod of the build.
+pub(super) fn architecture_here() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "x86" => "386",
+        "powerpc64" => "ppc64le",
+        "loongarch64" => "loong64",
+        other => other,
+    }
 }
 
 /// Reads and parses a JSON document.

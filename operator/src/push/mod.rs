@@ -108,6 +108,7 @@ enum PushError {
 impl PushError {
     fn report(&self) -> Report {
         let (reason, transient) = match self {
+            PushError::Archive(ArchiveError::Architecture { .. }) => (Reason::ArchitectureMismatch, false),
             PushError::Archive(_) | PushError::Registry(RegistryError::Content(_)) => (Reason::ArchiveInvalid, false),
             PushError::Conflict(_) => (Reason::TagConflict, false),
             PushError::Provenance(_) => (Reason::ProvenanceFailed, false),
@@ -148,6 +149,7 @@ async fn push(args: &Args) -> Result<Report, PushError> {
     let (path, directory) = (args.archive.clone(), spool.path().to_owned());
     let opened = tokio::task::spawn_blocking(move || archive::open(&path, &directory)).await;
     let contents = opened.map_err(std::io::Error::other).map_err(ArchiveError::from)??;
+    archive::check(&contents)?;
     let labels = labels(args);
     let config = image::config(contents.config, &labels)?;
     let way = Way { registry: &registry, repository, neighbours: &args.mount_from, patience: &patience, spool: spool.path() };
