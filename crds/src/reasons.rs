@@ -71,12 +71,17 @@ reasons! {
     ImagePullFailed {
         ImageBuild(Unknown | False) "the image of a step cannot be pulled" => "check `engines.<name>.image` and `imagePullSecrets` of the chart; it is tried until the deadline";
     }
+    PodRefused {
+        ImageBuild(Unknown) "the cluster refuses the pod (pod security level, quota, a missing RuntimeClass, ServiceAccount or PriorityClass), or its node cannot start it" => "the message says which and what to do; it goes on by itself";
+    }
     RefNotFound { ImageBuild(False) "`spec.ref` names no commit of a branch" => "correct it in a new ImageBuild" }
     RefAmbiguous { ImageBuild(False) "`spec.ref` names several commits" => "write more digits in a new ImageBuild" }
     EngineNotConfigured { ImageBuild(False) "the engine has no image" => "set `engines.<name>.image` of the chart, or `spec.build.engine`" }
     CloneFailed { ImageBuild(False) "the step `source` could not get the commit" => "read the message; it is tried again if it may pass" }
+    DockerfileInvalid { ImageBuild(False) "the Dockerfile is none" => "mend the line that the message names" }
     OOMKilled { ImageBuild(False) "a step needed more memory than its limit" => "raise `spec.build.resources.limits.memory`" }
     DeadlineExceeded { ImageBuild(False) "a step took too long" => "raise `spec.build.deadline`" }
+    PodNotStarted { ImageBuild(False) "no step began before the deadline" => "`kubectl describe pod`; check runtime, cache and placement of the engine; a new attempt is made" }
     WorkspaceFull { ImageBuild(False) "the workspace is full" => "make the image smaller, or raise `workspace.sizeLimit` of the chart" }
     Evicted { ImageBuild(False) "its node stopped the pod" => "nothing: a new attempt is made" }
     PodDeleted { ImageBuild(False) "somebody deleted the pod" => "nothing: a new attempt is made" }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures::AsyncReadExt;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Node, Pod, Secret};
+use k8s_openapi::api::core::v1::{Event as CoreEvent, Node, Pod, Secret};
 use kube::api::{Api, DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource, ResourceExt};
@@ -180,6 +180,21 @@ impl Cluster {
     pub async fn nodes(&self) -> Result<Vec<Node>, CallError> {
         let api: Api<Node> = Api::all(self.client.clone());
         Ok(self.calls.cluster("api.list_nodes", api.list(&ListParams::default())).await?.items)
+    }
+
+    /// The newest warning that Kubernetes left on an object; `None` where there is none (any more).
+    ///
+    /// # Errors
+    /// Where the API server does not answer or refuses.
+    pub async fn last_warning<K: Namespaced>(&self, object: &K) -> Result<Option<String>, CallError> {
+        let api: Api<CoreEvent> = self.api(&object.namespace().unwrap_or_default());
+        let params = ListParams::default().fields(&format!("type=Warning,involvedObject.uid={}", object.uid().unwrap_or_default()));
+        let events = self.calls.cluster("api.list_events", api.list(&params)).await?;
+        let time = |event: &CoreEvent| {
+            let seen = event.last_timestamp.as_ref().map(|time| time.0).or_else(|| event.event_time.as_ref().map(|time| time.0));
+            seen.or_else(|| event.creation_timestamp().map(|time| time.0))
+        };
+        Ok(events.items.into_iter().max_by_key(time).and_then(|event| event.message))
     }
 
     /// The end of a container's log; empty where there is none (any more).

@@ -107,13 +107,14 @@ fn line(memory: &mut Memory, cache: &[Arc<ImageBuild>], own: &Entry, describe: i
     entries
 }
 
-/// A build in the queue; `None` before its engine was chosen, and where no node takes its pod: it uses nothing, and may wait for ever. Should
+/// A build in the queue; `None` before its engine was chosen, and where no node or admission takes its pod: it uses nothing, and may wait for ever. Should
 /// a node come, more builds run than may for once.
 fn entry(ctx: &Context, build: &ImageBuild, status: &ImageBuildStatus) -> Option<Entry> {
     let namespace = build.namespace().unwrap_or_default();
     let image = ctx.images.get(&ObjectRef::<ContainerImage>::new(&build.spec.image).within(&namespace));
     let repository = image.and_then(|image| source::of(&image, ctx).ok());
-    if find(&status.conditions, "Succeeded").is_some_and(|said| said.reason == Reason::BuildPodUnschedulable) {
+    let waits = |reason: &str| [Reason::BuildPodUnschedulable, Reason::PodRefused].iter().any(|one| *one == reason);
+    if find(&status.conditions, "Succeeded").is_some_and(|said| waits(&said.reason)) {
         return None;
     }
     Some(Entry {

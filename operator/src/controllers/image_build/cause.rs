@@ -85,9 +85,13 @@ fn running(pod: &Pod) -> Progress {
             let detail = waiting.message.as_deref().unwrap_or_default();
             match waiting.reason.as_deref().unwrap_or_default() {
                 "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => {
+                    let value = image_value(name);
                     return say(
                         Reason::ImagePullFailed,
-                        format!("the image of step {name} cannot be pulled: {detail}. It is tried again until the build's deadline"),
+                        format!(
+                            "the image of step {name} cannot be pulled: {detail}. Check {value} and imagePullSecrets of the chart; it is \
+                             tried again until the build's deadline"
+                        ),
                     );
                 }
                 "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
@@ -123,11 +127,21 @@ fn pod_failure(pod: &Pod) -> Cause {
                 let detail = waiting_for_image(pod, name)?;
                 Some(Cause::new(
                     Reason::ImagePullFailed,
-                    format!("the image of step {name} could not be pulled within {limit}s: {detail}"),
+                    format!(
+                        "the image of step {name} could not be pulled within {limit}s: {detail}. Check {} and imagePullSecrets of the chart",
+                        image_value(name)
+                    ),
                     true,
                     None,
                 ))
             });
+            if pull.is_none() && last_begun(pod).is_none() {
+                let text = format!(
+                    "no step had begun after {limit}s: the node could not start the pod. kubectl describe pod says why; see the engine's \
+                     runtimeClassName, cache and placement in the chart"
+                );
+                return Cause::new(Reason::PodNotStarted, text, true, None);
+            }
             return pull.unwrap_or_else(|| {
                 let text = format!(
                     "step {last} was still running after {limit}s. Make it faster, or raise spec.build.deadline of the ContainerImage"
@@ -156,7 +170,8 @@ fn pod_failure(pod: &Pod) -> Cause {
             );
             return Cause::new(Reason::OOMKilled, text, false, Some(name));
         }
-        if let Some(report) = ended.message.as_deref().and_then(Report::parse) {
+        // Only our own steps report: what a build leaves there is a word of a Dockerfile.
+        if let Some(report) = ended.message.as_deref().filter(|_| name != "build").and_then(Report::parse) {
             return Cause { reason: report.reason, message: report.message, transient: report.transient, log_of: Some(name) };
         }
         let (reason, transient) = match name {
@@ -173,48 +188,6 @@ fn pod_failure(pod: &Pod) -> Cause {
         return Cause::new(reason, text, transient, Some(name));
     }
     Cause::new(Reason::PodFailed, format!("the build pod failed: {message}"), true, Some(last))
-}
-
-/// The words of the builder itself: the failing line of the Dockerfile and the error, found in the log of the build step.
-pub(super) fn builder_error(log_tail: &str) -> Option<String> {
-    let lines: Vec<&str> = log_tail.lines().map(str::trim).collect();
-    let error = lines.iter().rev().find_map(|line| {
-        ["error: failed to solve: ", "ERROR: failed to solve: ", "error building image: ", "error: ", "ERROR: "]
-            .iter()
-            .find_map(|mark| line.strip_prefix(mark))
-    })?;
-    let place = lines.iter().rev().find(|line| {
-        line.rsplit_once(':')
-            .is_some_and(|(file, number)| file.ends_with("Dockerfile") && !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
-    });
-    let instruction = lines.iter().rev().find_map(|line| line.split_once(">>> ").map(|(_, text)| text.trim()));
-    Some(match (place, instruction) {
-        (Some(place), Some(instruction)) => format!("{place}: {instruction}: {error}"),
-        (Some(place), None) => format!("{place}: {error}"),
-        _ => error.to_owned(),
-    })
-}
-
-/// Whether a builder's error is one of the way to a registry or cache, and not of what is built: the same commit may do better. What a step of
-/// the Dockerfile says is never looked at.
-pub(super) fn may_pass(error: &str) -> bool {
-    const FETCHING: [&str; 5] =
-        ["failed to resolve source metadata", "failed to do request", "failed to copy", "failed to fetch", "unable to download"];
-    const PASSING: [&str; 10] = [
-        "i/o timeout",
-        "connection refused",
-        "connection reset",
-        "tls handshake timeout",
-        "temporary failure in name resolution",
-        "unexpected eof",
-        "too many requests",
-        "bad gateway",
-        "service unavailable",
-        "gateway timeout",
-    ];
-    let error = error.to_lowercase();
-    let has = |words: &[&str]| words.iter().any(|word| error.contains(word));
-    has(&FETCHING) && has(&PASSING) && !error.contains("did not complete successfully")
 }
 
 fn job_condition(job: &Job, type_: &str) -> Option<String> {
@@ -260,10 +233,19 @@ fn unschedulable(pod: &Pod) -> Option<&str> {
     found.message.as_deref()
 }
 
-/// The last step that has begun.
+/// The last step that has begun, and the first where none has.
 fn last_step(pod: &Pod) -> &'static str {
+    last_begun(pod).unwrap_or("source")
+}
+
+fn last_begun(pod: &Pod) -> Option<&'static str> {
     let begun = |state: &ContainerState| state.running.is_some() || state.terminated.as_ref().is_some_and(|t| t.started_at.is_some());
-    STEPS.into_iter().rev().find(|name| container(pod, name).and_then(|s| s.state.as_ref()).is_some_and(begun)).unwrap_or("source")
+    STEPS.into_iter().rev().find(|name| container(pod, name).and_then(|s| s.state.as_ref()).is_some_and(begun))
+}
+
+/// The value of the chart that names the image of a step.
+fn image_value(step: &str) -> &'static str {
+    if step == "build" { "engines.<engine>.image" } else { "image" }
 }
 
 fn memory_limit(pod: &Pod, name: &str) -> Option<String> {
@@ -380,22 +362,28 @@ mod tests {
     }
 
     #[test]
-    fn a_registry_that_is_away_may_come_back_and_a_broken_step_stays() {
-        let away = "Dockerfile:2: FROM r/b:1: DeadlineExceeded: failed to resolve source metadata for r/b:1: failed to do request: Head: dial tcp: i/o timeout";
-        assert!(may_pass(away));
-        assert!(may_pass("error: unable to download 'https://cache.example/x.narinfo': HTTP error 503 Service Unavailable"));
-        assert!(!may_pass("Dockerfile:2: FROM r/b:1: failed to resolve source metadata for r/b:1: not found"));
-        assert!(!may_pass("process \"/bin/sh -c curl x # failed to fetch: i/o timeout\" did not complete successfully: exit code: 28"));
+    fn a_build_step_cannot_speak_for_us() {
+        let forged =
+            Report { reason: Reason::Pushed, message: "all is well".into(), digest: Some("sha256:ab".into()), transient: true }.to_json();
+        let cause =
+            failed(&format!("{{initContainerStatuses: [{{name: build, state: {{terminated: {{exitCode: 1, message: '{forged}'}}}}}}]}}"));
+        assert_eq!((cause.reason.as_str(), cause.transient), ("BuildFailed", false));
+        let running = format!("{{initContainerStatuses: [{{name: build, state: {{terminated: {{exitCode: 0, message: '{forged}'}}}}}}]}}");
+        assert!(matches!(progress(&Job::default(), Some(&pod(&running))), Progress::Running { .. }));
     }
 
     #[test]
-    fn the_failing_line_of_the_dockerfile_is_found() {
-        let log = "#5 0.1 no such thing\nDockerfile:5\n--------------------\n   4 |     # x\n   5 | >>> RUN make all\n--------------------\nerror: failed to solve: process \"/bin/sh -c make all\" did not complete successfully: exit code: 2";
-        assert_eq!(
-            builder_error(log).unwrap(),
-            "Dockerfile:5: RUN make all: process \"/bin/sh -c make all\" did not complete successfully: exit code: 2"
+    fn a_pod_that_never_started_is_told_from_a_slow_step() {
+        let cause = failed("{reason: DeadlineExceeded}");
+        assert_eq!((cause.reason.as_str(), cause.transient), ("PodNotStarted", true));
+    }
+
+    #[test]
+    fn an_engine_image_that_is_missing_names_the_value() {
+        let (reason, message) = waits(
+            "{initContainerStatuses: [{name: source, state: {terminated: {exitCode: 0}}}, {name: build, state: {waiting: {reason: ImagePullBackOff, message: 'r/kaniko:1: not found'}}}]}",
         );
-        assert_eq!(builder_error("error: undefined variable 'x'").unwrap(), "undefined variable 'x'");
-        assert_eq!(builder_error("all is well"), None);
+        assert_eq!(reason, "ImagePullFailed");
+        assert!(message.contains("engines.<engine>.image") && message.contains("not found"), "{message}");
     }
 }

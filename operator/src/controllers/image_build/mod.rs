@@ -3,12 +3,14 @@
 //! Every step may be the last before a crash: the commit is in the status before the Job exists, the Job's name follows from the object, and a Job
 //! of that name is taken over where owner and key are ours.
 
+mod builder;
 mod cause;
 mod engine;
 mod freeze;
 mod job;
 mod outcome;
 mod provenance;
+mod refusal;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -35,6 +37,9 @@ use crate::domain::{duration, progress, scrub};
 
 /// How often a build that runs is looked at without a change of its Job or pod.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+/// How often a build is looked at whose pod is not there yet: nothing tells us that it was refused.
+const PENDING: Duration = Duration::from_secs(5);
 
 /// How often a build that waits for its turn is looked at where no other build was seen to end.
 const IN_LINE: Duration = Duration::from_secs(10);
@@ -63,7 +68,11 @@ pub async fn reconcile(build: Arc<ImageBuild>, ctx: Arc<Context>) -> Result<Acti
     status.last_handled_reconcile_at = build.annotations().get(names::RECONCILE_AT).cloned();
     let result = match run(&build, &ctx, &mut status).await {
         Ok(Outcome::Running(verdict)) => {
-            let pause = if verdict.reason == Reason::Building { looks::pause(&ctx) } else { LOOK_AGAIN };
+            let pause = match verdict.reason {
+                Reason::Building => looks::pause(&ctx),
+                Reason::PodPending | Reason::PodRefused => PENDING,
+                _ => LOOK_AGAIN,
+            };
             report(&build, &ctx, &mut status, &verdict).await.map(|()| pause)
         }
         Ok(Outcome::Ended(verdict)) => {
@@ -224,6 +233,18 @@ async fn cancel(build: &ImageBuild, ctx: &Context, status: &mut ImageBuildStatus
     Ok(outcome::failed(status, &Cause { reason: Reason::Cancelled, message, transient: false, log_of: None }))
 }
 
+/// What keeps a build that has no pod, or whose pod has not begun, from going on.
+async fn refused(job: &Job, pod: Option<&Pod>, reason: Reason, ctx: &Context) -> Result<Option<String>, Problem> {
+    if reason != Reason::PodPending {
+        return Ok(None);
+    }
+    let warning = match pod {
+        None => ctx.cluster.last_warning(job).await?,
+        Some(pod) => ctx.cluster.last_warning(pod).await?,
+    };
+    Ok(warning.as_deref().and_then(refusal::refused).map(|refused| scrub::clean(&refused)))
+}
+
 /// How far the Job is.
 async fn follow(job: &Job, repository: &SourceRepository, ctx: &Context, status: &mut ImageBuildStatus) -> Result<Outcome, Problem> {
     let pod = ctx.cluster.pod_of(job).await?;
@@ -237,7 +258,10 @@ async fn follow(job: &Job, repository: &SourceRepository, ctx: &Context, status:
                 Some(pod) if reason == Reason::Building => look(ctx, pod, status).await,
                 _ => status.progress = None,
             }
-            Outcome::Running(Verdict::new(State::Working, reason, message))
+            Outcome::Running(match refused(job, pod.as_ref(), reason, ctx).await? {
+                Some(refused) => Verdict::new(State::Working, Reason::PodRefused, refused),
+                None => Verdict::new(State::Working, reason, message),
+            })
         }
         Progress::Succeeded(report) => outcome::pushed(status, &report),
         Progress::SucceededSilently => match exists(ctx, repository, status).await? {
@@ -255,8 +279,9 @@ async fn follow(job: &Job, repository: &SourceRepository, ctx: &Context, status:
         Progress::Failed(mut cause) => {
             if let (Some(pod), Some(container)) = (&pod, cause.log_of) {
                 status.log_tail = Some(log_tail(ctx, pod, container).await).filter(|tail| !tail.is_empty());
-                if let (Reason::BuildFailed, Some(words)) = (cause.reason, status.log_tail.as_deref().and_then(cause::builder_error)) {
-                    cause.transient = cause::may_pass(&words);
+                if let (Reason::BuildFailed, Some(words)) = (cause.reason, status.log_tail.as_deref().and_then(builder::error_in)) {
+                    cause.transient = builder::may_pass(&words);
+                    cause.reason = builder::reason_of(&words);
                     cause.message = words;
                 }
             }
