@@ -6,7 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Class, LocalReference, Variant};
+use crate::{Class, LocalReference, Nixpkgs, Variant};
 
 /// One container directory of a SourceRepository and the image it becomes. `spec: {}` is a full object.
 #[derive(CustomResource, Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -281,6 +281,9 @@ pub struct VariantStatus {
     /// Why there is no image for the touch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<LastFailure>,
+    /// The nixpkgs of the nix variant, where its default.nix names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nixpkgs: Option<Nixpkgs>,
 }
 
 /// The failure that keeps a variant from having its image.

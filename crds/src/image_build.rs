@@ -3,7 +3,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Engine, Variant};
+use crate::{Engine, Nixpkgs, Variant};
 
 /// One build of one variant of a ContainerImage at one commit. Made by the operator, or by hand with `image` and `ref`.
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -124,6 +124,10 @@ pub struct ImageBuildStatus {
     /// Why this engine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine_reason: Option<String>,
+
+    /// The nixpkgs that the nix variant is built with, where its default.nix names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nixpkgs: Option<Nixpkgs>,
 
     /// Whether the commit was on main when it was resolved.
     #[serde(default, skip_serializing_if = "Option::is_none")]

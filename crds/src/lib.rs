@@ -23,6 +23,7 @@ mod image_build;
 mod kind;
 mod manifest_pin;
 pub mod names;
+mod nixpkgs;
 mod reason;
 mod reasons;
 mod reference;
@@ -42,6 +43,7 @@ pub use manifest_pin::{
     CommitSettings, ForgeProvider, ImageSelector, ManifestPin, ManifestPinSpec, ManifestPinStatus, PinPolicy, PinStatus, PinTarget,
     PullRequestSettings, PullRequestStatus, ResolvedPin, SkippedPlace, ViolationPolicy, WriteMode,
 };
+pub use nixpkgs::Nixpkgs;
 pub use reason::{Place, Says, Use};
 pub use reasons::Reason;
 pub use reference::LocalReference;

@@ -217,6 +217,14 @@ impl Config {
     }
 }
 
+impl Config {
+    /// What `<nixpkgs>` and the like mean in a build.
+    pub fn nix_path(&self) -> Option<&str> {
+        let nix = self.engines.nix.as_ref()?;
+        nix.environment.get("NIX_PATH").or_else(|| self.build_environment.get("NIX_PATH")).map(String::as_str)
+    }
+}
+
 impl EngineConfig {
     fn default_deadline() -> Duration {
         Duration::from_secs(3600)

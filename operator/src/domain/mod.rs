@@ -11,6 +11,8 @@ pub mod graph;
 pub mod hook;
 pub mod message;
 pub mod name;
+mod nix;
+pub mod nixpkgs;
 pub mod node;
 pub mod pin;
 pub mod progress;

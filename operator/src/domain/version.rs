@@ -6,17 +6,11 @@ use rowan::ast::AstNode;
 
 use mainstay_crds::Reason;
 
+use super::nix;
 use crate::error::{Class, Classified};
 
 /// Largest Dockerfile that is read, in bytes.
 const MAX_DOCKERFILE: usize = 256 << 10;
-
-/// Largest default.nix that is read, in bytes. rnix takes quadratic time for chains of operators, and a frame of stack for each level: this
-/// bounds both, and real files are smaller.
-const MAX_NIX: usize = 16 << 10;
-
-/// Stack for rnix: enough for a file of [`MAX_NIX`] bytes that is nothing but nesting. Only what is touched is memory.
-const STACK: usize = 256 << 20;
 
 /// The build argument that holds the version.
 pub const ARGUMENT: &str = "CONTAINER_APP_VERSION";
@@ -128,22 +122,12 @@ pub fn dockerfile(bytes: &[u8]) -> Result<String, VersionError> {
 /// # Errors
 /// Where the value is computed.
 pub fn nix(bytes: &[u8]) -> Result<Option<String>, VersionError> {
-    let text = text("default.nix", bytes, MAX_NIX)?;
-    // On a thread of its own: the depth of the tree is the author's choice, and a stack that overflows ends the whole program.
-    std::thread::scope(|scope| {
-        let parsing = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || binding(text));
-        let failed = || VersionError::Syntax { file: "default.nix", message: "it is nested too deep".to_owned() };
-        parsing.map_err(|_| failed())?.join().map_err(|_| failed())?
-    })
+    let text = text("default.nix", bytes, nix::MAX)?;
+    nix::look(text, binding).map_err(|message| VersionError::Syntax { file: "default.nix", message })?
 }
 
-fn binding(text: &str) -> Result<Option<String>, VersionError> {
-    let parsed = rnix::Root::parse(text);
-    // A tree with errors is not looked at: rnix panics on some of their strings.
-    if let Some(error) = parsed.errors().first() {
-        return Err(VersionError::Syntax { file: "default.nix", message: error.to_string() });
-    }
-    for binding in parsed.tree().syntax().descendants().filter_map(ast::AttrpathValue::cast) {
+fn binding(root: &rnix::Root) -> Result<Option<String>, VersionError> {
+    for binding in root.syntax().descendants().filter_map(ast::AttrpathValue::cast) {
         let named = binding.attrpath().is_some_and(|path| path.syntax().text() == "version");
         let Some(ast::Expr::Str(string)) = binding.value().filter(|_| named) else { continue };
         let mut version = String::new();
@@ -242,12 +226,12 @@ mod tests {
             assert!(matches!(nix(broken.as_bytes()), Err(VersionError::Syntax { .. })), "{broken}");
         }
         for deep in ["[", "!", "{a="] {
-            let text = deep.repeat(MAX_NIX / deep.len());
+            let text = deep.repeat(nix::MAX / deep.len());
             assert!(matches!(nix(text.as_bytes()), Err(VersionError::Syntax { .. })), "{deep}");
         }
         let closed = format!("{}1{}", "[".repeat(8_000), "]".repeat(8_000));
         assert_eq!(nix(closed.as_bytes()), Ok(None));
-        assert!(matches!(nix(&vec![b' '; MAX_NIX + 1]), Err(VersionError::TooLarge { .. })));
+        assert!(matches!(nix(&vec![b' '; nix::MAX + 1]), Err(VersionError::TooLarge { .. })));
         assert!(matches!(dockerfile(&vec![b' '; MAX_DOCKERFILE + 1]), Err(VersionError::TooLarge { .. })));
     }
 

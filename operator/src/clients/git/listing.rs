@@ -1,14 +1,17 @@
 //! What stands in a tree: container directories, and the build files of one of them.
 
 use git2::{ObjectType, Oid, Repository, Tree};
-use mainstay_crds::{Reason, Variant};
+use mainstay_crds::{Nixpkgs, Reason, Variant};
 
 use super::error::GitError;
-use crate::domain::name;
 use crate::domain::version::{self, VersionError};
+use crate::domain::{name, nixpkgs};
 
 /// File modes of Git that are neither file nor directory.
 pub(super) const SYMLINK: i32 = 0o120_000;
+
+/// Largest lock file that is read, in bytes.
+const MAX_LOCK: usize = 4 << 20;
 
 /// The directories under the containers' path.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -46,6 +49,8 @@ pub struct Skipped {
 pub struct Container {
     /// Variant and version.
     pub variants: Vec<(Variant, Result<String, VersionError>)>,
+    /// The nixpkgs of its default.nix, where that names one.
+    pub nixpkgs: Option<Nixpkgs>,
 }
 
 /// Lists the containers of a commit. Plain files beside them (a README) are passed over.
@@ -111,7 +116,24 @@ pub(super) fn container(repository: &Repository, commit: Oid, path: &str) -> Res
         };
         variants.push((Variant::Nix, version));
     }
-    Ok(Container { variants })
+    let nixpkgs = nix.as_deref().and_then(|text| nixpkgs::find(text, |relative| beside(repository, &root, path, relative)));
+    Ok(Container { variants, nixpkgs })
+}
+
+/// A regular file by its path relative to a directory; none outside of the repository.
+fn beside(repository: &Repository, root: &Tree<'_>, directory: &str, relative: &str) -> Option<Vec<u8>> {
+    let mut parts: Vec<&str> = directory.split('/').collect();
+    for part in relative.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()?),
+            name => parts.push(name),
+        }
+    }
+    let entry = root.get_path(parts.join("/").as_ref()).ok()?;
+    let id = (entry.kind() == Some(ObjectType::Blob) && entry.filemode() != SYMLINK).then(|| entry.id())?;
+    let blob = repository.find_blob(id).ok()?;
+    (blob.size() <= MAX_LOCK).then(|| blob.content().to_vec())
 }
 
 fn directory<'r>(repository: &'r Repository, root: &Tree<'r>, path: &str) -> Result<Option<Tree<'r>>, GitError> {

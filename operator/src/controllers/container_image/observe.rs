@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use kube::ResourceExt;
 use mainstay_crds::{
-    Class as TagClass, ContainerImage, ContainerImageStatus, ImageBuild, Reason, ResolvedImage, SourceRepository, TagSummary, Variant,
-    Violation, WantedTag, names,
+    Class as TagClass, ContainerImage, ContainerImageStatus, ImageBuild, Nixpkgs, Reason, ResolvedImage, SourceRepository, TagSummary,
+    Variant, Violation, WantedTag, names,
 };
 
 use super::plan::{Found, Refusal, Tagged, Wanted};
@@ -21,6 +21,7 @@ use crate::controllers::source::{self, clone_key};
 use crate::controllers::tags::Listed;
 use crate::domain::class::{self, ClassifiedTag};
 use crate::domain::graph::{self, Graph};
+use crate::domain::nixpkgs;
 use crate::domain::tag;
 use crate::domain::version::VersionError;
 use crate::error::{Class, Classified, chain};
@@ -73,7 +74,7 @@ pub(super) async fn observe(image: &ContainerImage, ctx: &Context, status: &mut 
         Err(error) => {
             for (variant, version) in meant(image, &container) {
                 let version = version.and_then(|version| tagged(version, &touch, variant, Found::Unknown(refusal(error))));
-                variants.push(Wanted { variant, version, wanted: None, identical: None });
+                variants.push(Wanted { variant, version, wanted: None, identical: None, nixpkgs: nixpkgs_of(&container, variant, ctx) });
             }
         }
         Ok(listed) => {
@@ -90,7 +91,7 @@ pub(super) async fn observe(image: &ContainerImage, ctx: &Context, status: &mut 
                     }
                     _ => None,
                 };
-                variants.push(Wanted { variant, version, wanted, identical });
+                variants.push(Wanted { variant, version, wanted, identical, nixpkgs: nixpkgs_of(&container, variant, ctx) });
             }
             let mut summary = class::summary(&classified, listed.tags.len());
             digests(&mut summary, listed, status.tags.as_ref());
@@ -134,6 +135,11 @@ fn meant<'a>(image: &'a ContainerImage, container: &'a Container) -> impl Iterat
     let wanted = |variant: &Variant| image.spec.variants.as_ref().is_none_or(|all| all.contains(variant));
     let all = container.variants.iter().filter(move |(variant, _)| wanted(variant));
     all.map(move |(variant, version)| (*variant, version.clone().map_err(refused)))
+}
+
+fn nixpkgs_of(container: &Container, variant: Variant, ctx: &Context) -> Option<Nixpkgs> {
+    let found = container.nixpkgs.clone().filter(|_| variant == Variant::Nix)?;
+    Some(nixpkgs::by_engine(found, ctx.config.nix_path()))
 }
 
 /// Main's own tag, where its image says so itself: seven digits may be ambiguous, and a list may lack it.

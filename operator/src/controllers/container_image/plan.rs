@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use mainstay_crds::{
-    ContainerImage, Engine, ImageBuild, ImageBuildStatus, LastFailure, Reason, ResolvedImage, SupersededBuilds, Trigger, Variant,
+    ContainerImage, Engine, ImageBuild, ImageBuildStatus, LastFailure, Nixpkgs, Reason, ResolvedImage, SupersededBuilds, Trigger, Variant,
     VariantStatus, WantedTag, names,
 };
 
@@ -44,6 +44,8 @@ pub(super) struct Wanted {
     pub(super) wanted: Option<WantedTag>,
     /// A branch image with main's inputs that may become main's.
     pub(super) identical: Option<Identical>,
+    /// The nixpkgs that the nix variant is built with.
+    pub(super) nixpkgs: Option<Nixpkgs>,
 }
 
 /// An image from a branch that was built from the inputs that main has.
@@ -140,6 +142,7 @@ fn variant(observed: &Observed<'_>, wanted: &Wanted) -> Standing {
         build: None,
         last_good_tag: last_good(previous),
         last_failure: None,
+        nixpkgs: wanted.nixpkgs.clone(),
     };
     let tagged = match &wanted.version {
         Ok(tagged) => tagged,

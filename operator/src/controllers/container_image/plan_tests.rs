@@ -25,6 +25,7 @@ fn tagged(found: Found) -> Vec<Wanted> {
         version: Ok(Tagged { version: "1.0.3".into(), tag: TAG.into(), found }),
         wanted: None,
         identical: None,
+        nixpkgs: None,
     }]
 }
 
@@ -149,7 +150,7 @@ fn suspended_means_no_new_build() {
 fn the_worst_variant_speaks_and_the_other_is_still_built() {
     let mut variants = tagged(Found::Absent);
     let refusal = Refusal { reason: Reason::VersionNotFound, message: "add a version".into(), transient: false };
-    variants.push(Wanted { variant: Variant::Nix, version: Err(refusal), wanted: None, identical: None });
+    variants.push(Wanted { variant: Variant::Nix, version: Err(refusal), wanted: None, identical: None, nixpkgs: None });
     let outcome = decide(&image(""), variants, &[]);
     assert!(matches!(&outcome.steps[..], [Step::Create(_)]));
     assert_eq!(outcome.verdict.reason, "VersionNotFound");
@@ -248,4 +249,28 @@ fn a_build_that_waits_says_where_to_look() {
     let verdict = decide(&object, tagged(Found::Absent), &[Arc::new(build.clone())]).verdict;
     assert_eq!((verdict.state, verdict.reason.as_str()), (State::Working, "BuildQueued"));
     assert!(verdict.message.contains(&build.name_any()), "{}", verdict.message);
+}
+
+#[test]
+fn one_touch_builds_every_variant() {
+    let mut variants = tagged(Found::Absent);
+    let tag = format!("{TAG}-nix");
+    variants.push(Wanted {
+        variant: Variant::Nix,
+        version: Ok(Tagged { version: "1.0.3".into(), tag: tag.clone(), found: Found::Absent }),
+        wanted: None,
+        identical: None,
+        nixpkgs: Some(Nixpkgs { from: "default.nix".into(), ..Nixpkgs::default() }),
+    });
+    let outcome = decide(&image(""), variants, &[]);
+    let made: Vec<_> = outcome
+        .steps
+        .iter()
+        .map(|step| match step {
+            Step::Create(build) => (build.spec.variant, build.spec.commit.as_deref()),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(made, [(Some(Variant::Dockerfile), Some(TOUCH)), (Some(Variant::Nix), Some(TOUCH))]);
+    assert!(!outcome.variants[1].nixpkgs.as_ref().unwrap().pinned, "it is in the status");
 }

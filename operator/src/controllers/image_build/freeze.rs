@@ -17,7 +17,7 @@ use crate::controllers::context::Context;
 use crate::controllers::problem::Problem;
 use crate::controllers::{access, source};
 use crate::domain::build::short;
-use crate::domain::tag;
+use crate::domain::{nixpkgs, tag};
 use crate::error::{Class, Classified, chain};
 
 /// Most repositories that a registry is asked for each layer that is new to it.
@@ -78,6 +78,8 @@ pub(super) async fn freeze(
     status.tag = Some(tag);
     status.engine = Some(chosen);
     status.engine_reason = Some(why);
+    status.nixpkgs =
+        container.nixpkgs.clone().filter(|_| variant == Variant::Nix).map(|found| nixpkgs::by_engine(found, ctx.config.nix_path()));
     status.origin = Some(if on_main { Origin::Main } else { Origin::Branch });
     status.trigger = Some(build.annotations().get(names::TRIGGER).and_then(|word| Trigger::parse(word)).unwrap_or(Trigger::Manual));
     Ok(Ok(()))

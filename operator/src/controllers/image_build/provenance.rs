@@ -1,6 +1,6 @@
 //! What the operator says of a build: the predicate of its provenance (SLSA provenance 1). `push` adds the image and the end. Pure.
 
-use mainstay_crds::{BuildSettings, ImageBuildStatus};
+use mainstay_crds::{BuildSettings, ImageBuildStatus, Nixpkgs};
 use serde_json::{Value, json};
 
 /// What the fields of a build mean: docs/provenance.md.
@@ -37,21 +37,40 @@ pub(super) fn predicate(about: &About<'_>) -> Value {
     if let Some(external) = external.as_object_mut() {
         external.extend(settings.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
     }
+    let mut dependencies = vec![
+        json!({"uri": format!("git+{}", about.url), "digest": {"gitCommit": status.commit}}),
+        json!({"uri": format!("docker://{}", about.engine_image), "name": "engine"}),
+    ];
+    dependencies.extend(status.nixpkgs.as_ref().filter(|nixpkgs| nixpkgs.pinned).map(pinned));
     json!({
         "buildDefinition": {
             "buildType": BUILD_TYPE,
             "externalParameters": external,
             "internalParameters": {"engine": status.engine, "origin": status.origin, "trigger": status.trigger},
-            "resolvedDependencies": [
-                {"uri": format!("git+{}", about.url), "digest": {"gitCommit": status.commit}},
-                {"uri": format!("docker://{}", about.engine_image), "name": "engine"},
-            ],
+            "resolvedDependencies": dependencies,
         },
         "runDetails": {
             "builder": {"id": BUILDER, "version": {"mainstay": env!("CARGO_PKG_VERSION")}},
             "metadata": {"invocationId": format!("{namespace}/{name}/{uid}"), "startedOn": status.admitted_at},
         },
     })
+}
+
+/// nixpkgs as a dependency. Its hash is nix' own, of the unpacked tree, so that it is no digest of a file.
+fn pinned(nixpkgs: &Nixpkgs) -> Value {
+    let mut dependency = json!({"name": "nixpkgs", "annotations": {"pinnedBy": nixpkgs.from}});
+    let parts = [
+        ("/uri", nixpkgs.uri.clone().map(Value::from)),
+        ("/digest", nixpkgs.revision.as_ref().map(|revision| json!({"gitCommit": revision}))),
+        ("/annotations/nixHash", nixpkgs.hash.clone().map(Value::from)),
+    ];
+    for (place, value) in parts.into_iter().filter_map(|(place, value)| Some((place, value?))) {
+        let (parent, key) = place.rsplit_once('/').unwrap_or_default();
+        if let Some(parent) = dependency.pointer_mut(parent).and_then(Value::as_object_mut) {
+            parent.insert(key.to_owned(), value);
+        }
+    }
+    dependency
 }
 
 #[cfg(test)]
@@ -74,5 +93,19 @@ mod tests {
             build: ("ops", "cv-3b9e0d1", "uid"),
         };
         insta::assert_yaml_snapshot!(predicate(&about));
+    }
+
+    #[test]
+    fn a_pinned_nixpkgs_is_a_dependency_and_one_that_floats_is_not() {
+        let said = |nixpkgs: &str| {
+            let status: ImageBuildStatus = serde_saphyr::from_str(&format!("{{variant: nix, nixpkgs: {nixpkgs}}}")).unwrap();
+            let about = About { url: "u", status: &status, settings: None, engine_image: "r/nix:1", build: ("ops", "cv", "uid") };
+            predicate(&about).pointer("/buildDefinition/resolvedDependencies/2").cloned()
+        };
+        let pinned = said("{pinned: true, from: flake.lock, uri: 'github:NixOS/nixpkgs', revision: ac62194c, hash: sha256-x}");
+        let wanted = json!({"name": "nixpkgs", "uri": "github:NixOS/nixpkgs", "digest": {"gitCommit": "ac62194c"},
+            "annotations": {"pinnedBy": "flake.lock", "nixHash": "sha256-x"}});
+        assert_eq!(pinned, Some(wanted));
+        assert_eq!(said("{pinned: false, from: default.nix, message: m}"), None);
     }
 }
