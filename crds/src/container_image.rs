@@ -133,6 +133,26 @@ pub struct BuildSettings {
     #[x_kube(validation = ("self.matches('^([0-9]+(s|m|h))+$') && duration(self) >= duration('1s')", "deadline must be a duration of at least 1s, such as 30m or 1h30m"))]
     #[schemars(length(max = 32))]
     pub deadline: Option<String>,
+
+    /// What is kept between builds. Default: what the engine's settings say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheSettings>,
+}
+
+/// Cache of a container's builds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = ("!has(self.enabled) || self.enabled || !has(self.claim)", "cache.claim is of no use where cache.enabled is false: set one of the two"))]
+#[serde(rename_all = "camelCase")]
+pub struct CacheSettings {
+    /// False builds without a cache. Default: true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+
+    /// PersistentVolumeClaim of the namespace that holds the cache, instead of the engine's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = ("self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')", "cache.claim must be the name of a PersistentVolumeClaim"))]
+    pub claim: Option<String>,
 }
 
 /// What builds an image.

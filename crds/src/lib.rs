@@ -34,7 +34,7 @@ pub use allowed_images::{AllowedImages, AllowedImagesSpec};
 pub use check::{complaints, unknown_fields};
 pub use class::Class;
 pub use container_image::{
-    BuildSettings, ContainerImage, ContainerImageSpec, ContainerImageStatus, Engine, LastFailure, ResolvedImage, Retention,
+    BuildSettings, CacheSettings, ContainerImage, ContainerImageSpec, ContainerImageStatus, Engine, LastFailure, ResolvedImage, Retention,
     SupersededBuilds, TagStatus, TagSummary, VariantStatus, Violation, WantedTag,
 };
 pub use image_build::{CommitState, CommitStatus, ImageBuild, ImageBuildSpec, ImageBuildStatus, JobReference, Origin, Trigger};

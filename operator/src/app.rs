@@ -20,6 +20,7 @@ use mainstay_crds::{Class, ContainerImage, ImageBuild, ManifestPin, SourceReposi
 use tokio::sync::{Notify, watch};
 
 use crate::admin::Admin;
+use crate::clients::authorities;
 use crate::clients::call::Calls;
 use crate::clients::cluster::{Cluster, Namespaced};
 use crate::clients::git;
@@ -86,6 +87,9 @@ pub enum AppError {
 /// Where it cannot start.
 pub async fn run(args: Args) -> Result<(), AppError> {
     let config = Config::load(&args.config)?;
+    if let Some(Err(message)) = config.ca_bundle.as_deref().map(authorities::trust) {
+        return Err(ConfigError::Parse { path: args.config.display().to_string(), message }.into());
+    }
     let client = Client::try_default().await?;
     let metrics = Arc::new(Metrics::default());
     let admin = Admin::new(metrics.clone());

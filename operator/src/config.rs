@@ -9,7 +9,11 @@ use k8s_openapi::api::core::v1::{ResourceRequirements, Toleration};
 use mainstay_crds::Engine;
 use serde::Deserialize;
 
-use crate::domain::duration;
+use crate::clients::authorities;
+use crate::domain::{duration, quantity};
+
+/// Longest list of authorities, in bytes: it is part of every Job.
+const MAX_BUNDLE: usize = 64 << 10;
 
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +70,13 @@ pub struct Config {
     /// stands in [`Config::plain_http_registries`] too.
     #[serde(default)]
     pub registry_mirrors: BTreeMap<String, Vec<String>>,
-    /// Environment of every build step, such as proxies. No secrets: Jobs can be read by many.
+    /// Proxies of every step. The operator itself has them in its environment.
+    #[serde(default)]
+    pub proxy: Proxy,
+    /// Certificate authorities in PEM that everything trusts besides the usual ones: the operator, every step, and the pulls of base images.
+    #[serde(default)]
+    pub ca_bundle: Option<String>,
+    /// Environment of every build step. No secrets: Jobs can be read by many.
     #[serde(default)]
     pub build_environment: BTreeMap<String, String>,
     /// The list of images that the chart's admission policy reads; none without.
@@ -113,6 +123,21 @@ pub struct StepConfig {
     /// Resources of each step.
     #[serde(default)]
     pub resources: Option<ResourceRequirements>,
+}
+
+/// Proxies, as programs take them from their environment.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Proxy {
+    /// For `http://`.
+    #[serde(default)]
+    pub http: Option<String>,
+    /// For `https://`.
+    #[serde(default)]
+    pub https: Option<String>,
+    /// Hosts that are reached without: names, suffixes, addresses, networks.
+    #[serde(default)]
+    pub no_proxy: Vec<String>,
 }
 
 /// A scratch volume.
@@ -169,6 +194,64 @@ pub struct EngineConfig {
     /// How many builds may run at once; the others wait.
     #[serde(default = "EngineConfig::default_max_concurrent_builds")]
     pub max_concurrent_builds: NonZeroUsize,
+    /// RuntimeClass of the pod.
+    #[serde(default)]
+    pub runtime_class_name: Option<String>,
+    /// ServiceAccount of the pod. Its token is never mounted.
+    #[serde(default)]
+    pub service_account_name: Option<String>,
+    /// PriorityClass of the pod.
+    #[serde(default)]
+    pub priority_class_name: Option<String>,
+    /// What is kept between builds.
+    #[serde(default)]
+    pub cache: CacheConfig,
+    /// nix: stores that results are taken from.
+    #[serde(default)]
+    pub substituters: Vec<String>,
+    /// nix: keys that these stores sign with.
+    #[serde(default)]
+    pub trusted_public_keys: Vec<String>,
+}
+
+/// What an engine keeps between builds.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CacheConfig {
+    /// PersistentVolumeClaim in the namespace of the build.
+    #[serde(default)]
+    pub claim: Option<String>,
+    /// Most that is kept on the claim.
+    #[serde(default)]
+    pub size_limit: Option<String>,
+    /// What is older is not used.
+    #[serde(default, deserialize_with = "readable_or_none")]
+    pub max_age: Option<Duration>,
+    /// A repository that takes and gives cache without credentials.
+    #[serde(default)]
+    pub registry: Option<RegistryCache>,
+}
+
+/// A cache in a registry.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RegistryCache {
+    /// `host[:port]/path`.
+    pub repository: String,
+    /// What of a build is kept.
+    #[serde(default)]
+    pub mode: CacheMode,
+}
+
+/// What of a build goes to a cache in a registry.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CacheMode {
+    /// The layers of the image.
+    Min,
+    /// The layers of every step.
+    #[default]
+    Max,
 }
 
 impl Config {
@@ -203,7 +286,45 @@ impl Config {
     /// # Errors
     /// Words that name the field.
     pub fn parse(text: &str) -> Result<Self, String> {
-        serde_saphyr::from_str(text).map_err(|error| error.to_string())
+        let config: Self = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// What the form of the file does not say.
+    fn check(&self) -> Result<(), String> {
+        for (name, proxy) in [("http", &self.proxy.http), ("https", &self.proxy.https)] {
+            if proxy.as_ref().is_some_and(|url| url.contains('@')) {
+                return Err(format!(
+                    "proxy.{name} has a user: whoever reads a Job reads the proxy, so that it must take us without a password"
+                ));
+            }
+        }
+        if let Some(bundle) = &self.ca_bundle {
+            authorities::check(bundle).map_err(|message| format!("caBundle: {message}"))?;
+            if bundle.len() > MAX_BUNDLE {
+                return Err(format!("caBundle has {} bytes, and {MAX_BUNDLE} are taken: list your own authorities only", bundle.len()));
+            }
+        }
+        let engines = [("buildkit", &self.engines.buildkit), ("kaniko", &self.engines.kaniko), ("nix", &self.engines.nix)];
+        for (name, engine) in engines.into_iter().filter_map(|(name, engine)| Some((name, engine.as_ref()?))) {
+            let nix = name == "nix";
+            let cache = &engine.cache;
+            let unknown = [
+                ("substituters", !engine.substituters.is_empty() && !nix),
+                ("trustedPublicKeys", !engine.trusted_public_keys.is_empty() && !nix),
+                ("cache.registry", cache.registry.is_some() && nix),
+                ("cache.maxAge", cache.max_age.is_some() && nix),
+                ("cache.sizeLimit", cache.size_limit.is_some() && name == "kaniko"),
+            ];
+            if let Some((field, _)) = unknown.into_iter().find(|(_, set)| *set) {
+                return Err(format!("engines.{name}.{field} is set, and {name} knows no such thing"));
+            }
+            if let Some(limit) = cache.size_limit.as_deref().filter(|limit| quantity::bytes(limit).is_none()) {
+                return Err(format!("engines.{name}.cache.sizeLimit: {limit:?} is not an amount such as 20Gi"));
+            }
+        }
+        Ok(())
     }
 
     /// Settings of an engine, where it is used; `auto` is none.
@@ -240,6 +361,10 @@ fn readable<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duratio
     duration::parse(&text).ok_or_else(|| serde::de::Error::custom(format!("{text:?} is not a duration such as 60s or 1h30m")))
 }
 
+fn readable_or_none<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    readable(deserializer).map(Some)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -262,5 +387,27 @@ mod tests {
         assert!(unknown.contains("intervall"), "{unknown}");
         let words = Config::parse(&SMALLEST.replacen('{', "{interval: often, ", 1)).unwrap_err();
         assert!(words.contains("often"), "{words}");
+    }
+
+    #[test]
+    fn what_an_engine_does_not_know_is_refused() {
+        for (extra, field) in [
+            ("kaniko: {image: r/k:1, substituters: ['https://c']}", "engines.kaniko.substituters"),
+            ("kaniko: {image: r/k:1, cache: {sizeLimit: 1Gi}}", "engines.kaniko.cache.sizeLimit"),
+            ("nix: {image: r/n:1, cache: {registry: {repository: r/c}}}", "engines.nix.cache.registry"),
+            ("nix: {image: r/n:1, cache: {maxAge: 24h}}", "engines.nix.cache.maxAge"),
+            ("buildkit: {image: r/b:1, cache: {sizeLimit: much}}", "much"),
+            ("docker: {image: r/d:1}", "docker"),
+        ] {
+            let said = Config::parse(&format!("{{steps: {{image: r/m:1}}, engines: {{{extra}}}}}")).unwrap_err();
+            assert!(said.contains(field), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_has_no_password_and_a_bundle_holds_certificates() {
+        let with = |extra: &str| Config::parse(&SMALLEST.replacen('{', &format!("{{{extra}, "), 1)).unwrap_err();
+        assert!(with("proxy: {https: 'http://u:p@proxy:3128'}").contains("proxy.https"));
+        assert!(with("caBundle: words").contains("caBundle"));
     }
 }

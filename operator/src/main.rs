@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use mainstay::clients::authorities;
 use mainstay::error::chain;
-use mainstay::{app, push, source};
+use mainstay::{app, push, source, step};
 use tracing_subscriber::EnvFilter;
 
 /// musl's own allocator costs half of the speed (note crates, section 7).
@@ -38,6 +39,13 @@ fn main() -> ExitCode {
     let filter = EnvFilter::try_from_env("MAINSTAY_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     if matches!(cli.command, Command::Operator(_)) {
         tracing_subscriber::fmt().json().with_env_filter(filter).init();
+    }
+    // The steps get them by their environment, the operator by its configuration.
+    if let Ok(bundle) = std::env::var(authorities::ENVIRONMENT)
+        && let Err(message) = authorities::trust(&bundle)
+    {
+        step::say(&format!("{}: {message}", authorities::ENVIRONMENT));
+        return ExitCode::FAILURE;
     }
     // Few threads: each keeps memory of its own, and what blocks (Git) is one at a time for each clone anyway.
     let built = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).max_blocking_threads(4).build();

@@ -20,6 +20,7 @@ async fn export(server: &Server, commit: &str, destination: &Path, credentials: 
         destination: destination.to_owned(),
         credentials: credentials.map(Path::to_owned),
         deadline: 20,
+        authorities: None,
         termination_log: log.path().to_owned(),
     };
     run(args).await;

@@ -69,7 +69,7 @@ workspace:
 engines:
   {{- range $name, $engine := .Values.engines }}
   {{- if $engine.image }}
-  {{ $name }}: {{- toYaml $engine | nindent 4 }}
+  {{ $name }}: {{- toYaml (include "mainstay.set" $engine | fromYaml) | nindent 4 }}
   {{- end }}
   {{- end }}
 {{- if has .Values.admission.mode (list "warn" "deny") }}
@@ -84,8 +84,31 @@ webhook:
 {{- end }}
 plainHTTPRegistries: {{- toYaml .Values.plainHTTPRegistries | nindent 2 }}
 registryMirrors: {{- toYaml .Values.registryMirrors | nindent 2 }}
+proxy: {{- include "mainstay.set" .Values.proxy | nindent 2 }}
+{{- with trim .Values.caBundle }}
+caBundle: {{ toYaml . | nindent 2 | trim }}
+{{- end }}
 buildEnvironment: {{- toYaml .Values.buildEnvironment | nindent 2 }}
 imagePullSecrets: {{- toYaml .Values.imagePullSecrets | nindent 2 }}
+{{- end -}}
+
+{{/* A map without what is set to nothing, of which the operator has an opinion of its own. */}}
+{{- define "mainstay.set" -}}
+{{- $set := dict }}
+{{- range $key, $value := . }}
+{{- if $value }}{{ $_ := set $set $key $value }}{{ end }}
+{{- end }}
+{{- toYaml $set }}
+{{- end -}}
+
+{{/* Proxies as programs look for them: some know the names in small letters only, some those in capitals. */}}
+{{- define "mainstay.proxies" -}}
+{{- range $name, $value := dict "http_proxy" .http "https_proxy" .https "no_proxy" (join "," .noProxy) }}
+{{- if $value }}
+- {name: {{ $name }}, value: {{ $value | quote }}}
+- {name: {{ upper $name }}, value: {{ $value | quote }}}
+{{- end }}
+{{- end }}
 {{- end -}}
 
 {{/*

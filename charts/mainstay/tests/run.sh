@@ -33,7 +33,7 @@ secret_readers() {
 "$HELM" lint "$chart" --strict > "$work/lint" 2>&1 || fail lint "$(cat "$work/lint")"
 
 # The values of the lab are those that the stories install with.
-for values in "$here"/valid/*.yaml "$checkout/e2e/lab/values.yaml"; do
+for values in "$here"/valid/*.yaml "$chart"/examples/*.yaml "$checkout/e2e/lab/values.yaml"; do
   name=$(basename "$values")
   if ! "$HELM" template mainstay "$chart" --namespace mainstay-system --values "$values" > "$work/out" 2> "$work/error"; then
     fail "$name" "$(cat "$work/error")"

@@ -16,6 +16,7 @@ pub mod nixpkgs;
 pub mod node;
 pub mod pin;
 pub mod progress;
+pub mod quantity;
 pub mod queue;
 pub mod report;
 pub mod scrub;

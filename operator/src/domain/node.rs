@@ -21,13 +21,13 @@ pub fn may_run(node: &Node, selector: &BTreeMap<String, String>, tolerations: &[
     selected && tolerated
 }
 
-/// Whether a pod without a RuntimeClass can have a user namespace of its own on a node.
-pub fn has_user_namespaces(node: &Node) -> bool {
+/// Whether a pod with this RuntimeClass, or without one, can have a user namespace of its own on a node. Handlers are told apart by name: that of a
+/// RuntimeClass is as a rule its own, and the one without a name is what a pod without a RuntimeClass gets.
+pub fn has_user_namespaces(node: &Node, runtime_class: Option<&str>) -> bool {
     let handlers = node.status.as_ref().and_then(|s| s.runtime_handlers.as_deref()).unwrap_or_default();
-    // The handler without a name is the one that a pod without a RuntimeClass gets.
     handlers
         .iter()
-        .filter(|handler| handler.name.as_deref().is_none_or(str::is_empty))
+        .filter(|handler| handler.name.as_deref().unwrap_or_default() == runtime_class.unwrap_or_default())
         .any(|handler| handler.features.as_ref().and_then(|f| f.user_namespaces).unwrap_or(false))
 }
 
@@ -50,9 +50,15 @@ mod tests {
     }
 
     #[test]
-    fn the_handler_without_a_name_counts() {
-        assert!(has_user_namespaces(&node("{}", "{runtimeHandlers: [{name: '', features: {userNamespaces: true}}]}")));
-        assert!(!has_user_namespaces(&node("{}", "{runtimeHandlers: [{name: gvisor, features: {userNamespaces: true}}]}")));
-        assert!(!has_user_namespaces(&node("{}", "{}")));
+    fn the_handler_that_the_pod_gets_counts() {
+        let able = |name: &str, class| {
+            has_user_namespaces(
+                &node("{}", &format!("{{runtimeHandlers: [{{name: '{name}', features: {{userNamespaces: true}}}}]}}")),
+                class,
+            )
+        };
+        assert!(able("", None) && able("kata", Some("kata")));
+        assert!(!able("kata", None) && !able("", Some("kata")));
+        assert!(!has_user_namespaces(&node("{}", "{}"), None));
     }
 }

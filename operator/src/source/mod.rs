@@ -12,6 +12,7 @@ use clap::Args as ClapArgs;
 
 use mainstay_crds::Reason;
 
+use crate::clients::authorities;
 use crate::clients::git::{self, Auth, GitError, Remote};
 use crate::domain::report::Report;
 use crate::error::{Class, Classified, chain};
@@ -35,6 +36,9 @@ pub struct Args {
     /// Directory with the keys of the Git Secret.
     #[arg(long)]
     pub credentials: Option<PathBuf>,
+    /// Directory in which the certificate authorities of the environment are left for the build step.
+    #[arg(long)]
+    pub authorities: Option<PathBuf>,
     /// Longest time for the fetch, in seconds.
     #[arg(long, default_value_t = 600)]
     pub deadline: u64,
@@ -84,6 +88,10 @@ fn source(args: &Args) -> Result<String, SourceError> {
         other => other?,
     };
     let files = tree::export(&repository, &args.commit, &args.destination)?;
+    if let (Some(directory), Ok(bundle)) = (&args.authorities, std::env::var(authorities::ENVIRONMENT)) {
+        std::fs::create_dir_all(directory)?;
+        std::fs::write(directory.join("bundle.crt"), bundle)?;
+    }
     Ok(format!("wrote {files} files of {}", args.commit))
 }
 

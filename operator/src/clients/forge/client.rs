@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::address::{Address, ForgeKind};
 use super::error::ForgeError;
+use crate::clients::authorities;
 
 /// Longest time for a connection.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -78,13 +79,10 @@ impl Forge {
             .timeout(settings.deadline)
             // The token is for this host only; and a redirected POST would become a GET.
             .redirect(reqwest::redirect::Policy::none());
-        if let Some(pem) = &settings.ca {
-            let all = reqwest::Certificate::from_pem_bundle(pem).unwrap_or_default();
-            if all.is_empty() {
-                return Err(credentials("key ca.crt holds no certificate in PEM"));
-            }
-            builder = all.into_iter().fold(builder, reqwest::ClientBuilder::add_root_certificate);
-        }
+        builder = authorities::of_client(settings.ca.as_deref())
+            .map_err(|message| credentials(&message))?
+            .into_iter()
+            .fold(builder, reqwest::ClientBuilder::add_root_certificate);
         let http = builder.build().map_err(|error| ForgeError::Credentials(error.to_string()))?;
         Ok(Self { inner: Arc::new(Inner { settings, http }) })
     }

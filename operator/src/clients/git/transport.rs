@@ -15,6 +15,7 @@ use secrecy::ExposeSecret;
 
 use super::auth::{Auth, Remote};
 use super::error::GitError;
+use crate::clients::authorities;
 
 /// Longest time for a connection.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -144,13 +145,10 @@ fn client(remote: &Remote) -> Result<Client, GitError> {
         .pool_idle_timeout(IDLE)
         // reqwest itself drops the credentials where the host changes.
         .redirect(reqwest::redirect::Policy::limited(5));
-    if let Some(pem) = &remote.ca {
-        let all = reqwest::Certificate::from_pem_bundle(pem).unwrap_or_default();
-        if all.is_empty() {
-            return Err(GitError::Credentials("key ca.crt holds no certificate in PEM".to_owned()));
-        }
-        builder = all.into_iter().fold(builder, reqwest::blocking::ClientBuilder::add_root_certificate);
-    }
+    builder = authorities::of_client(remote.ca.as_deref())
+        .map_err(GitError::Credentials)?
+        .into_iter()
+        .fold(builder, reqwest::blocking::ClientBuilder::add_root_certificate);
     let protocol = |error: reqwest::Error| GitError::Protocol { url: remote.url.clone(), message: error.to_string() };
     let client = builder.build().map_err(protocol)?;
     if clients.len() >= MAX_CLIENTS {

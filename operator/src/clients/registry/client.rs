@@ -11,6 +11,7 @@ use secrecy::ExposeSecret;
 use super::auth::{Challenge, Token, challenge};
 use super::credential::Credential;
 use super::error::RegistryError;
+use crate::clients::authorities;
 
 /// Longest time for a connection.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -63,11 +64,7 @@ impl Registry {
     /// # Errors
     /// Where the certificate authority is none.
     pub fn new(settings: Settings) -> Result<Self, RegistryError> {
-        let authorities = match &settings.ca {
-            Some(pem) => reqwest::Certificate::from_pem_bundle(pem).ok().filter(|all| !all.is_empty()),
-            None => Some(Vec::new()),
-        };
-        let authorities = authorities.ok_or_else(|| RegistryError::Credentials("key ca.crt holds no certificate in PEM".to_owned()))?;
+        let authorities = authorities::of_client(settings.ca.as_deref()).map_err(RegistryError::Credentials)?;
         let builder = || {
             let builder = Client::builder()
                 .user_agent(concat!("mainstay/", env!("CARGO_PKG_VERSION")))

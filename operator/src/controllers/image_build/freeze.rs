@@ -158,6 +158,7 @@ pub(super) async fn job(
         engine,
         variant,
         settings: image.spec.build.as_ref(),
+        from_main: status.origin == Some(Origin::Main),
         source: job::Source {
             url: &repository.spec.url,
             branch: &branch,

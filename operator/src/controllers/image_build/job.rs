@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, EmptyDirVolumeSource, EnvVar, LocalObjectReference, PodSecurityContext, PodSpec, PodTemplateSpec,
-    SeccompProfile, SecretVolumeSource, SecurityContext, Volume,
+    Capabilities, Container, EmptyDirVolumeSource, LocalObjectReference, PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile,
+    SecretVolumeSource, SecurityContext, Volume,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use mainstay_crds::{BuildSettings, Engine, Variant, names};
 
-use super::engine::{self, literal, mount, words};
+use super::engine::{self, Request, literal, mount, proxies, variables, words};
+use crate::clients::authorities;
 use crate::config::Config;
 use crate::domain::duration;
 
@@ -23,6 +24,9 @@ pub(super) const WORKSPACE: &str = "/workspace";
 pub(super) const SOURCE: &str = "/workspace/src";
 /// What the build step leaves for `push`.
 pub(super) const ARCHIVE: &str = "/workspace/image.tar";
+
+/// Directory with the certificate authorities of the configuration, for the build step.
+pub(super) const AUTHORITIES: &str = "/workspace/authorities";
 
 /// User and group of our own steps.
 const USER: i64 = 65532;
@@ -41,6 +45,8 @@ pub(super) struct Plan<'a> {
     pub(super) engine: Engine,
     pub(super) variant: Variant,
     pub(super) settings: Option<&'a BuildSettings>,
+    /// Whether the commit was on main when it was resolved.
+    pub(super) from_main: bool,
     pub(super) source: Source<'a>,
     pub(super) target: Target<'a>,
 }
@@ -73,7 +79,8 @@ pub(super) struct Target<'a> {
 
 /// The Job; `None` where no engine was chosen.
 pub(super) fn job(plan: &Plan<'_>, config: &Config) -> Option<Job> {
-    let step = engine::step(plan.engine, plan.source.path, plan.settings, config)?;
+    let request = Request { name: plan.image_name, context: plan.source.path, settings: plan.settings, from_main: plan.from_main, config };
+    let step = engine::step(plan.engine, &request)?;
     let own = config.engine(plan.engine)?;
     let (selector, tolerations) = engine::placement(own, plan.settings);
     let deadline = plan.settings.and_then(|s| s.deadline.as_deref()).and_then(duration::parse).unwrap_or(own.deadline);
@@ -90,6 +97,9 @@ pub(super) fn job(plan: &Plan<'_>, config: &Config) -> Option<Job> {
     let pod = PodSpec {
         restart_policy: Some("Never".to_owned()),
         automount_service_account_token: Some(false),
+        service_account_name: own.service_account_name.clone(),
+        runtime_class_name: own.runtime_class_name.clone(),
+        priority_class_name: own.priority_class_name.clone(),
         enable_service_links: Some(false),
         host_users: step.user_namespace.then_some(false),
         // On the pod and not on the Job: a Job that is over time deletes its pod, and with it the log that says why.
@@ -150,6 +160,9 @@ fn source_step(plan: &Plan<'_>, config: &Config) -> (Container, Vec<Volume>) {
     flag("branch", source.branch);
     flag("destination", SOURCE);
     flag("deadline", &STEP_DEADLINE.as_secs().to_string());
+    if config.ca_bundle.is_some() {
+        flag("authorities", AUTHORITIES);
+    }
     let mut container = own_step("source", config);
     let mut volumes = Vec::new();
     if let Some(secret) = source.secret {
@@ -207,13 +220,16 @@ fn push_step(plan: &Plan<'_>, config: &Config) -> (Container, Vec<Volume>) {
 }
 
 fn own_step(name: &str, config: &Config) -> Container {
+    let mut environment = proxies(config);
+    // The image has no directory that can be written to: what is spooled lies on the shared volume, under its limit.
+    environment.insert("TMPDIR".to_owned(), WORKSPACE.to_owned());
+    environment.extend(config.ca_bundle.clone().map(|bundle| (authorities::ENVIRONMENT.to_owned(), bundle)));
     Container {
         name: name.to_owned(),
         image: Some(config.steps.image.clone()),
         image_pull_policy: config.steps.image_pull_policy.clone(),
         resources: config.steps.resources.clone(),
-        // The image has no directory that can be written to: what is spooled lies on the shared volume, under its limit.
-        env: Some(vec![EnvVar { name: "TMPDIR".to_owned(), value: Some(WORKSPACE.to_owned()), value_from: None }]),
+        env: Some(variables(environment)),
         volume_mounts: Some(vec![mount("workspace", WORKSPACE)]),
         termination_message_policy: Some("File".to_owned()),
         security_context: Some(SecurityContext {
@@ -244,5 +260,66 @@ fn secret_volume(name: &str, secret: &str) -> Volume {
             ..SecretVolumeSource::default()
         }),
         ..Volume::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every setting of the configuration that has a say in a Job.
+    fn config() -> Config {
+        let config = Config::parse(
+            "{steps: {image: r/m:1}, plainHTTPRegistries: ['10.88.0.1:5000'], imagePullSecrets: [pull], workspace: {sizeLimit: 4Gi}, \
+             buildEnvironment: {TZ: UTC}, proxy: {http: 'http://proxy.example:3128', noProxy: [.svc]}, engines: {kaniko: {image: r/k:1, \
+             nodeSelector: {disk: fast}, tolerations: [{key: mainstay.dev/builder, operator: Exists}], deadline: 30m, runtimeClassName: gvisor, \
+             serviceAccountName: builder, priorityClassName: low, resources: {requests: {cpu: 500m, ephemeral-storage: 10Gi}, limits: \
+             {ephemeral-storage: 40Gi}}, cache: {claim: build-cache, maxAge: 168h}}}}",
+        );
+        Config { ca_bundle: Some("-----BEGIN CERTIFICATE-----".to_owned()), ..config.unwrap() }
+    }
+
+    #[test]
+    fn a_job_of_kaniko_with_every_setting() {
+        let settings: BuildSettings =
+            serde_saphyr::from_str("{target: run, args: {A: b}, nodeSelector: {zone: a}, deadline: 10m, cache: {claim: own}}").unwrap();
+        let plan = Plan {
+            name: "cv-3b9e0d1-0a1b2c3d",
+            namespace: "ops",
+            owner: OwnerReference { name: "cv-3b9e0d1".to_owned(), uid: "uid".to_owned(), ..OwnerReference::default() },
+            build: "cv-3b9e0d1",
+            image_name: "cv",
+            key: "uid",
+            engine: Engine::Kaniko,
+            variant: Variant::Dockerfile,
+            settings: Some(&settings),
+            from_main: true,
+            source: Source {
+                url: "https://git.example/ops.git",
+                branch: "main",
+                commit: "3b9e0d1c2a4f5e6d7c8b9a0f1e2d3c4b5a697887",
+                path: "containers/cv",
+                version: "1.0",
+                created: Some("2026-11-24T12:00:00Z".to_owned()),
+                secret: Some("git"),
+            },
+            target: Target {
+                image: "registry.example/team/cv",
+                tag: "v1.0-3b9e0d1",
+                plain_http: false,
+                secret: Some("registry"),
+                neighbours: vec!["team/web".to_owned()],
+                ca_secret: Some("registry-ca"),
+                provenance: "{}".to_owned(),
+                signing_secret: Some("provenance"),
+            },
+        };
+        let job = job(&plan, &config()).unwrap();
+        insta::assert_yaml_snapshot!(job);
+        let pod = job.spec.unwrap().template.spec.unwrap();
+        assert_eq!(pod.automount_service_account_token, Some(false), "whatever the ServiceAccount is");
+        let build = &pod.init_containers.unwrap()[1];
+        let mounts: Vec<_> = build.volume_mounts.as_ref().unwrap().iter().map(|mount| mount.name.as_str()).collect();
+        assert_eq!(mounts, ["workspace", "cache"], "no credential");
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn builds(seen: &Seen<'_>) -> Vec<Check> {
         Ok(nodes) => nodes,
         Err(failure) => return vec![Check::unseen("nodes", failure)],
     };
-    let able = nodes.iter().filter(|node| has_user_namespaces(node)).count();
+    let able = nodes.iter().filter(|node| has_user_namespaces(node, None)).count();
     let mut checks = vec![Check::ok("nodes", format!("{able} of {} have user namespaces for pods", nodes.len()))];
     match seen.config {
         Some(Ok(config)) => checks.extend(configured(config, nodes, seen)),
@@ -57,8 +57,9 @@ fn configured(config: &Config, nodes: &[Node], seen: &Seen<'_>) -> Vec<Check> {
     let engines = &config.engines;
     let mut checks = Vec::new();
     let fit = |engine: &mainstay::config::EngineConfig, node: &&Node| may_run(node, &engine.node_selector, &engine.tolerations);
-    let buildkit =
-        engines.buildkit.as_ref().map(|engine| nodes.iter().filter(|node| fit(engine, node) && has_user_namespaces(node)).count());
+    let buildkit = engines.buildkit.as_ref().map(|engine| {
+        nodes.iter().filter(|node| fit(engine, node) && has_user_namespaces(node, engine.runtime_class_name.as_deref())).count()
+    });
     let why = if buildkit.is_some() { "no node that BuildKit's pods may run on has user namespaces" } else { "BuildKit is not configured" };
     let chosen = match (buildkit, &engines.kaniko) {
         (Some(count), _) if count > 0 => Dockerfiles::BuildKit(count),
