@@ -65,6 +65,15 @@ async fn bad_containers_are_named_and_the_good_one_is_built() {
 
 #[tokio::test]
 #[ignore = "needs the lab: make e2e"]
+async fn a_dockerfile_that_is_none_is_quoted_with_its_line() {
+    let world = with("syntax", &[("cv", &dockerfile("1.0", "RUNN true"))]).await;
+    world.image("cv", json!({})).await.unwrap();
+    let image = fails(&world, "cv", "BuildFailed", &["Dockerfile:3", "RUNN true"]).await;
+    assert_eq!(image.status.unwrap().variants[0].last_failure.as_ref().unwrap().reason, "DockerfileInvalid");
+}
+
+#[tokio::test]
+#[ignore = "needs the lab: make e2e"]
 async fn a_failing_dockerfile_is_quoted_with_its_line_and_mended_by_a_commit() {
     let noisy = "RUN printf '\\033[31mred\\033[0m https://me:hunter2@git.example/x\\n'; echo NPM_TOKEN=hunter2; exit 3";
     let world = with("broken", &[("cv", &dockerfile("1.0", noisy))]).await;
