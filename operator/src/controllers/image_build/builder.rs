@@ -2,8 +2,34 @@
 
 use mainstay_crds::Reason;
 
+use super::cause::Cause;
+
+/// Lines at the end of a log in which a full disk is looked for: what a step said long before it failed is not why.
+const LAST_WORDS: usize = 12;
+
+/// Makes the cause of a failed build step as exact as the builder's own words are.
+pub(super) fn explain(cause: &mut Cause, log_tail: &str) {
+    if cause.reason != Reason::BuildFailed {
+        return;
+    }
+    if let Some(words) = error_in(log_tail) {
+        cause.transient = may_pass(&words);
+        cause.reason = reason_of(&words);
+        cause.message = words;
+    }
+    if let Some(line) = full_disk_in(log_tail) {
+        cause.reason = Reason::WorkspaceFull;
+        cause.message = format!("{line}. Make the image smaller, raise workspace.sizeLimit of the chart, or give the node more disk");
+    }
+}
+
+/// The line that says that a disk is full.
+fn full_disk_in(log_tail: &str) -> Option<&str> {
+    log_tail.lines().rev().take(LAST_WORDS).map(str::trim).find(|line| line.to_lowercase().contains("no space left on device"))
+}
+
 /// The words of the builder itself: the failing line of the Dockerfile and the error, found in the log of the build step.
-pub(super) fn error_in(log_tail: &str) -> Option<String> {
+fn error_in(log_tail: &str) -> Option<String> {
     let lines: Vec<&str> = log_tail.lines().map(str::trim).collect();
     let error = lines.iter().rev().find_map(|line| {
         [
@@ -31,7 +57,7 @@ pub(super) fn error_in(log_tail: &str) -> Option<String> {
 }
 
 /// The reason of a build step that failed, by the builder's own words.
-pub(super) fn reason_of(error: &str) -> Reason {
+fn reason_of(error: &str) -> Reason {
     const SYNTAX: [&str; 3] = ["dockerfile parse error", "parsing dockerfile", "failed to parse stage name"];
     let error = error.to_lowercase();
     if SYNTAX.iter().any(|words| error.contains(words)) { Reason::DockerfileInvalid } else { Reason::BuildFailed }
@@ -39,7 +65,7 @@ pub(super) fn reason_of(error: &str) -> Reason {
 
 /// Whether a builder's error is one of the way to a registry or cache, and not of what is built: the same commit may do better. What a step of
 /// the Dockerfile says is never looked at.
-pub(super) fn may_pass(error: &str) -> bool {
+fn may_pass(error: &str) -> bool {
     const FETCHING: [&str; 5] =
         ["failed to resolve source metadata", "failed to do request", "failed to copy", "failed to fetch", "unable to download"];
     const PASSING: [&str; 10] = [
@@ -83,6 +109,28 @@ mod tests {
         assert!(said.contains("line 3"), "{said}");
         assert_eq!(reason_of(&said), "DockerfileInvalid");
         assert_eq!(reason_of("process \"/bin/sh -c make\" did not complete successfully: exit code: 2"), "BuildFailed");
+    }
+
+    #[test]
+    fn a_full_disk_is_no_fault_of_the_dockerfile() {
+        let failed = || Cause {
+            reason: Reason::BuildFailed,
+            message: "step build ended with exit code 1".to_owned(),
+            transient: false,
+            log_of: Some("build"),
+        };
+        for log in [
+            "error: failed to solve: failed to copy files: write /workspace/image.tar: no space left on device",
+            "building '/nix/store/x-image.tar.drv'...\ncp: error writing '/workspace/image.tar': No space left on device",
+        ] {
+            let mut cause = failed();
+            explain(&mut cause, log);
+            assert_eq!(cause.reason, Reason::WorkspaceFull, "{log}");
+            assert!(cause.message.contains("/workspace/image.tar") && cause.message.contains("workspace.sizeLimit"), "{}", cause.message);
+        }
+        let mut cause = failed();
+        explain(&mut cause, &format!("no space left on device, says a test\n{}error: exit code 1", "a line\n".repeat(LAST_WORDS)));
+        assert_eq!((cause.reason, cause.message.as_str()), (Reason::BuildFailed, "exit code 1"));
     }
 
     #[test]

@@ -279,11 +279,7 @@ async fn follow(job: &Job, repository: &SourceRepository, ctx: &Context, status:
         Progress::Failed(mut cause) => {
             if let (Some(pod), Some(container)) = (&pod, cause.log_of) {
                 status.log_tail = Some(log_tail(ctx, pod, container).await).filter(|tail| !tail.is_empty());
-                if let (Reason::BuildFailed, Some(words)) = (cause.reason, status.log_tail.as_deref().and_then(builder::error_in)) {
-                    cause.transient = builder::may_pass(&words);
-                    cause.reason = builder::reason_of(&words);
-                    cause.message = words;
-                }
+                builder::explain(&mut cause, status.log_tail.as_deref().unwrap_or_default());
             }
             cause.message = scrub::clean(&cause.message);
             outcome::failed(status, &cause)
