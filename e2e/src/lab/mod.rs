@@ -7,6 +7,7 @@ pub mod address;
 pub mod argocd;
 pub mod audit;
 mod connect;
+pub mod door;
 mod error;
 pub mod forge;
 pub mod image;

@@ -17,11 +17,16 @@ static INSTALLED: OnceCell<()> = OnceCell::const_new();
 
 /// The lab with the operator of this checkout in it.
 pub async fn lab() -> Result<Lab> {
+    lab_with(&[]).await
+}
+
+/// The same with values of the chart set besides those of the lab, for all stories of the file.
+pub async fn lab_with(settings: &'static [(&'static str, &'static str)]) -> Result<Lab> {
     let lab = Lab::connect()?;
     let for_install = lab.clone();
     let begin = async move || {
         forget_all(&for_install).await?;
-        operator::install(&for_install, &[]).await
+        operator::install(&for_install, settings).await
     };
     INSTALLED.get_or_try_init(begin).await?;
     Ok(lab)
@@ -30,6 +35,11 @@ pub async fn lab() -> Result<Lab> {
 /// A fresh namespace and repository for one story.
 pub async fn world(story: &str) -> Result<World> {
     World::new(lab().await?, story).await
+}
+
+/// The same where the chart has other values.
+pub async fn world_with(story: &str, settings: &'static [(&'static str, &'static str)]) -> Result<World> {
+    World::new(lab_with(settings).await?, story).await
 }
 
 /// Status, reason and message of `Ready`.

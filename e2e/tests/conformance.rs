@@ -1,0 +1,262 @@
+//! What every engine must do alike: one suite, told for each engine that runs in the lab. kaniko's Job is pinned by snapshots instead.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail loudly")]
+
+mod support;
+
+use std::time::Duration;
+
+use kube::api::{ListParams, Patch, PatchParams};
+use mainstay_crds::{ContainerImage, Engine, ImageBuild, Variant};
+use mainstay_e2e::lab::door::Door;
+use mainstay_e2e::lab::image::architecture;
+use mainstay_e2e::world::{World, dockerfile};
+use serde_json::{Value, json};
+use support::{ended, is_ready, ready, short, succeeded, world_with};
+
+/// A workspace that is soon full, on a file system that says so at once.
+const SMALL: &[(&str, &str)] = &[("workspace.medium", "Memory"), ("workspace.sizeLimit", "48Mi")];
+
+/// What a container does while it is built.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Deed {
+    /// Ends well.
+    Builds,
+    /// Ends with exit code 3.
+    Fails,
+    /// Does not end.
+    Hangs,
+    /// Begins with what is not there.
+    Misses,
+    /// Makes an image for another kind of machine.
+    Foreign,
+    /// Makes an image that has no room.
+    Fills,
+    /// Takes 300 MB of memory.
+    Hoards,
+}
+
+/// The file that does a deed under an engine.
+fn file(engine: Engine, deed: Deed) -> (&'static str, String) {
+    match engine {
+        Engine::Nix => ("default.nix", default_nix(deed)),
+        _ => (
+            "Dockerfile",
+            match deed {
+                Deed::Builds => dockerfile("1.0", "RUN true"),
+                Deed::Fails => dockerfile("1.0", "RUN echo it fails && exit 3"),
+                Deed::Hangs => dockerfile("1.0", "RUN echo it hangs && sleep 600"),
+                Deed::Misses => dockerfile("1.0", "RUN true").replace("busybox:1", "nobody:1"),
+                Deed::Foreign => {
+                    let other = if architecture() == "arm64" { "amd64" } else { "arm64" };
+                    format!("ARG CONTAINER_APP_VERSION=1.0\nFROM --platform=linux/{other} scratch\nCOPY Dockerfile /\n")
+                }
+                Deed::Hoards => dockerfile("1.0", "RUN head -c 300000000 /dev/zero | tail > /dev/null"),
+                Deed::Fills => dockerfile("1.0", "RUN head -c 80000000 /dev/urandom > /big"),
+            },
+        ),
+    }
+}
+
+/// An image archive made by hand: the lab has no nixpkgs.
+fn default_nix(deed: Deed) -> String {
+    let own = architecture();
+    let (before, architecture) = match deed {
+        Deed::Builds => ("true", own),
+        Deed::Fails => ("echo it fails; exit 3", own),
+        Deed::Hangs => ("echo it hangs; sleep 600", own),
+        Deed::Misses => ("true", own),
+        Deed::Foreign => ("true", if own == "arm64" { "amd64" } else { "arm64" }),
+        Deed::Hoards => ("head -c 300000000 /dev/zero | tail > /dev/null", own),
+        Deed::Fills => ("head -c 80000000 /dev/urandom > layer/big", own),
+    };
+    let first = if deed == Deed::Misses { "import ./missing.nix" } else { "\"/bin/sh\"" };
+    format!(
+        r#"{{ system ? builtins.currentSystem }}:
+let version = "1.0"; in
+derivation {{
+  name = "image.tar";
+  inherit system;
+  builder = {first};
+  args = [ "-c" ''
+    PATH=/bin:/usr/bin
+    mkdir layer && echo 'made by nix' > layer/README
+    {before}
+    tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C layer -cf layer.tar .
+    id=$(sha256sum layer.tar | cut -c1-64)
+    printf '{{"architecture":"{architecture}","os":"linux","config":{{}},"rootfs":{{"type":"layers","diff_ids":["sha256:%s"]}}}}' "$id" > config.json
+    printf '[{{"Config":"config.json","RepoTags":["image:nix"],"Layers":["layer.tar"]}}]' > manifest.json
+    tar -cf $out config.json layer.tar manifest.json
+  '' ];
+}}
+"#
+    )
+}
+
+/// A world in which each of these containers does its deed.
+async fn world(engine: Engine, story: &str, containers: &[(&str, Deed, Value)]) -> World {
+    let world = world_with(&format!("{}-{story}", engine.as_str()), SMALL).await.unwrap();
+    let files: Vec<(String, String)> = containers
+        .iter()
+        .map(|(name, deed, _)| {
+            let (file, text) = file(engine, *deed);
+            (format!("containers/{name}/{file}"), text)
+        })
+        .collect();
+    let files: Vec<(&str, Option<&str>)> = files.iter().map(|(path, text)| (path.as_str(), Some(text.as_str()))).collect();
+    world.commit("main", &files).await.unwrap();
+    world.source(json!({})).await.unwrap();
+    for (name, _, settings) in containers {
+        world.image(name, json!({"build": settings})).await.unwrap();
+    }
+    world
+}
+
+/// The build that an image names.
+async fn build_of(world: &World, image: &str) -> ImageBuild {
+    let named = |image: &ContainerImage| image.status.as_ref().is_some_and(|s| s.variants.iter().any(|v| v.build.is_some()));
+    let image: ContainerImage = world.until(image, "has a build", named).await.unwrap();
+    let name = image.status.unwrap().variants[0].build.clone().unwrap();
+    world.until(&name, "is there", |_| true).await.unwrap()
+}
+
+/// Waits until an image's build has failed for a reason, with these words for a person.
+async fn fails(world: &World, image: &str, reason: &str, words: &[&str]) {
+    let name = build_of(world, image).await.metadata.name.unwrap();
+    let build: ImageBuild = world.until(&name, "has ended", ended).await.unwrap();
+    let (status, said, message) = succeeded(&build);
+    assert_eq!((status.as_str(), said.as_str()), ("False", reason), "{image}: {message}");
+    for word in words {
+        assert!(message.contains(word), "{image}: {word:?} is not in {message:?}");
+    }
+    let failed = |image: &ContainerImage| ready(image).0 == "False";
+    let image: ContainerImage = world.until(image, "says that it failed", failed).await.unwrap();
+    let (_, _, message) = ready(&image);
+    assert!(words.iter().all(|word| message.contains(word)), "{message:?} has not the words of its build");
+    assert!(image.status.unwrap().latest.is_none(), "a tag was made all the same");
+}
+
+/// Everything but the registry goes wrong in its way, and only where it should.
+async fn ends_as_it_should(engine: Engine, exit_code: &str, missing: &str) {
+    let containers = [
+        ("good", Deed::Builds, json!({})),
+        ("failing", Deed::Fails, json!({})),
+        ("slow", Deed::Hangs, json!({"deadline": "15s"})),
+        ("hungry", Deed::Hoards, json!({"resources": {"limits": {"memory": "96Mi"}}})),
+        ("missing", Deed::Misses, json!({})),
+        ("foreign", Deed::Foreign, json!({})),
+        ("full", Deed::Fills, json!({})),
+    ];
+    let world = world(engine, "conformance", &containers).await;
+    fails(&world, "failing", "BuildFailed", &[exit_code]).await;
+    fails(&world, "slow", "DeadlineExceeded", &["step build", "15s", "spec.build.deadline"]).await;
+    fails(&world, "hungry", "OOMKilled", &["out of memory", "96Mi", "spec.build.resources"]).await;
+    fails(&world, "missing", "BuildFailed", &[missing]).await;
+    fails(&world, "foreign", "ArchitectureMismatch", &["arm64", "amd64"]).await;
+    fails(&world, "full", "WorkspaceFull", &["no space left", "workspace.sizeLimit"]).await;
+    let good: ContainerImage = world.until("good", "is ready", is_ready).await.unwrap();
+    let variant = good.status.unwrap().variants[0].clone();
+    let (tag, commit) = (variant.tag.unwrap(), variant.commit.unwrap());
+    let labels = world.lab.registry().labels(&world.repository("good"), &tag).await.unwrap();
+    assert_eq!(labels.get("org.opencontainers.image.revision"), Some(&commit));
+
+    // What is there is not built again.
+    world.build("again", json!({"image": "good", "commit": commit})).await.unwrap();
+    let again: ImageBuild = world.until("again", "has ended", ended).await.unwrap();
+    assert_eq!(succeeded(&again).1, "AlreadyExists");
+    assert!(again.status.unwrap().job.is_none());
+}
+
+/// A build that runs ends at somebody's wish, and its place is free.
+async fn is_cancelled(engine: Engine) {
+    let world = world(engine, "cancel", &[("cv", Deed::Hangs, json!({}))]).await;
+    let name = build_of(&world, "cv").await.metadata.name.unwrap();
+    world.until::<ImageBuild>(&name, "builds", |build| succeeded(build).1 == "Building").await.unwrap();
+    let patch = Patch::Merge(json!({"spec": {"cancel": true}}));
+    world.api::<ImageBuild>().patch(&name, &PatchParams::default(), &patch).await.unwrap();
+    fails(&world, "cv", "Cancelled", &["spec.cancel"]).await;
+}
+
+/// A registry that goes away for a moment between build and push costs neither the image nor the build.
+async fn outlives_its_registry(engine: Engine) {
+    let world = world_with(&format!("{}-away", engine.as_str()), SMALL).await.unwrap();
+    let door = Door::to(world.lab.registry().address()).await.unwrap();
+    let (user, password) = (world.lab.registry().user(), world.lab.registry().password());
+    let auths = json!({"auths": {door.address(): {"username": user, "password": password}}}).to_string();
+    let kind = "kubernetes.io/dockerconfigjson";
+    world
+        .apply(&json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "door"}, "type": kind, "stringData": {".dockerconfigjson": auths}}))
+        .await
+        .unwrap();
+    let (file, text) = file(engine, Deed::Builds);
+    let commit = world.commit("main", &[(&format!("containers/cv/{file}"), Some(&text))]).await.unwrap();
+    let prefix = format!("{}/{}", door.address(), world.name);
+    world.source(json!({"registry": {"prefix": prefix, "credentialsSecretRef": {"name": "door"}}})).await.unwrap();
+    world.image("cv", json!({})).await.unwrap();
+    let first = build_of(&world, "cv").await.metadata.name.unwrap();
+    world.until::<ImageBuild>(&first, "has its Job", |build| build.status.as_ref().is_some_and(|s| s.job.is_some())).await.unwrap();
+    door.close();
+    world.until::<ImageBuild>(&first, "is at its last step", |build| succeeded(build).1 == "Pushing").await.unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(succeeded(&world.until(&first, "is there", |_| true).await.unwrap()).1, "Pushing", "it waits for the registry");
+    door.open();
+    let image: ContainerImage = world.until("cv", "is ready", is_ready).await.unwrap();
+    assert!(image.status.unwrap().latest.unwrap().contains(short(&commit)));
+    assert_eq!(world.api::<ImageBuild>().list(&ListParams::default()).await.unwrap().items.len(), 1, "it was built once");
+}
+
+#[tokio::test]
+#[ignore = "needs the lab: make e2e"]
+async fn buildkit_ends_as_it_should() {
+    ends_as_it_should(Engine::Buildkit, "exit code: 3", "nobody:1: not found").await;
+}
+
+#[tokio::test]
+#[ignore = "needs the lab: make e2e"]
+async fn nix_ends_as_it_should() {
+    ends_as_it_should(Engine::Nix, "exit code 3", "missing.nix").await;
+}
+
+#[tokio::test]
+#[ignore = "needs the lab: make e2e"]
+async fn buildkit_is_cancelled() {
+    is_cancelled(Engine::Buildkit).await;
+}
+
+#[tokio::test]
+#[ignore = "needs the lab: make e2e"]
+async fn nix_is_cancelled() {
+    is_cancelled(Engine::Nix).await;
+}
+
+#[tokio::test]
+#[ignore = "needs the lab: make e2e"]
+async fn buildkit_outlives_its_registry() {
+    outlives_its_registry(Engine::Buildkit).await;
+}
+
+#[tokio::test]
+#[ignore = "needs the lab: make e2e"]
+async fn nix_outlives_its_registry() {
+    outlives_its_registry(Engine::Nix).await;
+}
+
+#[tokio::test]
+#[ignore = "needs the lab: make e2e"]
+async fn a_container_with_both_files_has_both_images_and_a_change_of_either_makes_both_anew() {
+    let world = world_with("bothfiles", SMALL).await.unwrap();
+    let (docker, nix) = (file(Engine::Buildkit, Deed::Builds).1, file(Engine::Nix, Deed::Builds).1);
+    world.commit("main", &[("containers/cv/Dockerfile", Some(&docker)), ("containers/cv/default.nix", Some(&nix))]).await.unwrap();
+    world.source(json!({})).await.unwrap();
+    world.image("cv", json!({})).await.unwrap();
+    world.until::<ContainerImage>("cv", "is ready", is_ready).await.unwrap();
+    let commit = world.commit("main", &[("containers/cv/default.nix", Some(&nix.replace("made by", "made again by")))]).await.unwrap();
+    let both = |image: &ContainerImage| {
+        let of = |variant: Variant, tag: &str| {
+            let all = &image.status.as_ref().unwrap().variants;
+            all.iter().any(|one| one.variant == variant && one.digest.is_some() && one.tag.as_deref() == Some(tag))
+        };
+        let tag = format!("v1.0-{}", short(&commit));
+        is_ready(image) && of(Variant::Dockerfile, &tag) && of(Variant::Nix, &format!("{tag}-nix"))
+    };
+    world.until::<ContainerImage>("cv", "has both of the new commit", both).await.unwrap();
+}
