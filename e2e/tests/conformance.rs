@@ -8,7 +8,7 @@ use std::time::Duration;
 use kube::api::{ListParams, Patch, PatchParams};
 use mainstay_crds::{ContainerImage, Engine, ImageBuild, Variant};
 use mainstay_e2e::lab::door::Door;
-use mainstay_e2e::lab::image::architecture;
+use mainstay_e2e::lab::image::{self, architecture};
 use mainstay_e2e::world::{World, dockerfile};
 use serde_json::{Value, json};
 use support::{ended, is_ready, ready, short, succeeded, world_with};
@@ -35,8 +35,13 @@ enum Deed {
     Hoards,
 }
 
-/// The file that does a deed under an engine.
-fn file(engine: Engine, deed: Deed) -> (&'static str, String) {
+/// An architecture that is not this machine's.
+fn elsewhere() -> &'static str {
+    if architecture() == "arm64" { "amd64" } else { "arm64" }
+}
+
+/// The file that does a deed under an engine, in a world of this name.
+fn file(engine: Engine, deed: Deed, world: &str) -> (&'static str, String) {
     match engine {
         Engine::Nix => ("default.nix", default_nix(deed)),
         _ => (
@@ -46,10 +51,7 @@ fn file(engine: Engine, deed: Deed) -> (&'static str, String) {
                 Deed::Fails => dockerfile("1.0", "RUN echo it fails && exit 3"),
                 Deed::Hangs => dockerfile("1.0", "RUN echo it hangs && sleep 600"),
                 Deed::Misses => dockerfile("1.0", "RUN true").replace("busybox:1", "nobody:1"),
-                Deed::Foreign => {
-                    let other = if architecture() == "arm64" { "amd64" } else { "arm64" };
-                    format!("ARG CONTAINER_APP_VERSION=1.0\nFROM --platform=linux/{other} scratch\nCOPY Dockerfile /\n")
-                }
+                Deed::Foreign => dockerfile("1.0", "COPY Dockerfile /").replace("library/busybox", &format!("{world}/elsewhere")),
                 Deed::Hoards => dockerfile("1.0", "RUN head -c 300000000 /dev/zero | tail > /dev/null"),
                 Deed::Fills => dockerfile("1.0", "RUN head -c 80000000 /dev/urandom > /big"),
             },
@@ -65,8 +67,8 @@ fn default_nix(deed: Deed) -> String {
         Deed::Fails => ("echo it fails; exit 3", own),
         Deed::Hangs => ("echo it hangs; sleep 600", own),
         Deed::Misses => ("true", own),
-        Deed::Foreign => ("true", if own == "arm64" { "amd64" } else { "arm64" }),
-        Deed::Hoards => ("head -c 300000000 /dev/zero | tail > /dev/null", own),
+        Deed::Foreign => ("true", elsewhere()),
+        Deed::Hoards => ("head -c 300000000 /dev/zero | tail > /dev/null || exit 1", own),
         Deed::Fills => ("head -c 80000000 /dev/urandom > layer/big", own),
     };
     let first = if deed == Deed::Misses { "import ./missing.nix" } else { "\"/bin/sh\"" };
@@ -92,13 +94,24 @@ derivation {{
     )
 }
 
+/// A base image for another kind of machine.
+async fn publish_elsewhere(world: &World) {
+    let work = tempfile::tempdir().unwrap();
+    let (tree, layout) = (work.path().join("tree"), work.path().join("layout"));
+    std::fs::create_dir(&tree).unwrap();
+    let config = image::Config { architecture: elsewhere().to_owned(), ..image::Config::default() };
+    image::write(&tree, &layout, &config).await.unwrap();
+    world.lab.registry().push(&layout, &world.repository("elsewhere"), "1").await.unwrap();
+}
+
 /// A world in which each of these containers does its deed.
 async fn world(engine: Engine, story: &str, containers: &[(&str, Deed, Value)]) -> World {
     let world = world_with(&format!("{}-{story}", engine.as_str()), SMALL).await.unwrap();
+    publish_elsewhere(&world).await;
     let files: Vec<(String, String)> = containers
         .iter()
         .map(|(name, deed, _)| {
-            let (file, text) = file(engine, *deed);
+            let (file, text) = file(engine, *deed, &world.name);
             (format!("containers/{name}/{file}"), text)
         })
         .collect();
@@ -152,7 +165,7 @@ async fn ends_as_it_should(engine: Engine, exit_code: &str, missing: &str) {
     fails(&world, "hungry", "OOMKilled", &["out of memory", "96Mi", "spec.build.resources"]).await;
     fails(&world, "missing", "BuildFailed", &[missing]).await;
     fails(&world, "foreign", "ArchitectureMismatch", &["arm64", "amd64"]).await;
-    fails(&world, "full", "WorkspaceFull", &["no space left", "workspace.sizeLimit"]).await;
+    fails(&world, "full", "WorkspaceFull", &["space left on device", "workspace.sizeLimit"]).await;
     let good: ContainerImage = world.until("good", "is ready", is_ready).await.unwrap();
     let variant = good.status.unwrap().variants[0].clone();
     let (tag, commit) = (variant.tag.unwrap(), variant.commit.unwrap());
@@ -187,7 +200,7 @@ async fn outlives_its_registry(engine: Engine) {
         .apply(&json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "door"}, "type": kind, "stringData": {".dockerconfigjson": auths}}))
         .await
         .unwrap();
-    let (file, text) = file(engine, Deed::Builds);
+    let (file, text) = file(engine, Deed::Builds, &world.name);
     let commit = world.commit("main", &[(&format!("containers/cv/{file}"), Some(&text))]).await.unwrap();
     let prefix = format!("{}/{}", door.address(), world.name);
     world.source(json!({"registry": {"prefix": prefix, "credentialsSecretRef": {"name": "door"}}})).await.unwrap();
@@ -244,7 +257,7 @@ async fn nix_outlives_its_registry() {
 #[ignore = "needs the lab: make e2e"]
 async fn a_container_with_both_files_has_both_images_and_a_change_of_either_makes_both_anew() {
     let world = world_with("bothfiles", SMALL).await.unwrap();
-    let (docker, nix) = (file(Engine::Buildkit, Deed::Builds).1, file(Engine::Nix, Deed::Builds).1);
+    let (docker, nix) = (file(Engine::Buildkit, Deed::Builds, &world.name).1, file(Engine::Nix, Deed::Builds, &world.name).1);
     world.commit("main", &[("containers/cv/Dockerfile", Some(&docker)), ("containers/cv/default.nix", Some(&nix))]).await.unwrap();
     world.source(json!({})).await.unwrap();
     world.image("cv", json!({})).await.unwrap();

@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Namespace, Pod, PodSpec};
@@ -16,25 +18,50 @@ use support::{is_ready, succeeded, world};
 /// From the strictest on.
 const LEVELS: [&str; 3] = ["restricted", "baseline", "privileged"];
 
+/// Labels the namespace, and waits until the API server judges by it: it learns of labels a moment later.
 async fn enforce(world: &World, level: Option<&str>) {
     let namespaces: Api<Namespace> = Api::all(world.client.clone());
     let patch = json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": level}}});
     namespaces.patch(&world.name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+    // Any level but the last refuses it by name.
+    let probe: Pod = serde_json::from_value(json!({
+        "metadata": {"name": "probe"},
+        "spec": {"hostNetwork": true, "containers": [{"name": "probe", "image": "probe"}]},
+    }))
+    .unwrap();
+    let wanted = level.filter(|level| *level != "privileged");
+    for _ in 0..100 {
+        let said = dry_run(world, &probe).await.err();
+        let as_wanted = match wanted {
+            Some(level) => said.is_some_and(|said| said.contains(&format!("PodSecurity \"{level}:"))),
+            None => said.is_none(),
+        };
+        if as_wanted {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the API server does not judge by level {level:?}");
+}
+
+async fn dry_run(world: &World, pod: &Pod) -> Result<(), String> {
+    let params = PostParams { dry_run: true, ..PostParams::default() };
+    world.api::<Pod>().create(&params, pod).await.map(drop).map_err(|error| error.to_string())
 }
 
 /// The strictest level that lets a pod in, and what the one before said.
 async fn strictest(world: &World, spec: &PodSpec) -> (&'static str, String) {
     let pod = Pod {
         metadata: kube::api::ObjectMeta { name: Some("judged".into()), ..Default::default() },
-        spec: Some(PodSpec { service_account_name: None, ..spec.clone() }),
+        spec: Some(PodSpec { service_account_name: None, service_account: None, ..spec.clone() }),
         status: None,
     };
     let mut refusal = String::new();
     for level in LEVELS {
         enforce(world, Some(level)).await;
-        match world.api::<Pod>().create(&PostParams { dry_run: true, ..PostParams::default() }, &pod).await {
-            Ok(_) => return (level, refusal),
-            Err(error) => refusal = error.to_string(),
+        match dry_run(world, &pod).await {
+            Ok(()) => return (level, refusal),
+            Err(said) => refusal = said,
         }
         assert!(refusal.contains("violates PodSecurity"), "{refusal}");
     }
@@ -69,7 +96,8 @@ async fn each_engine_needs_the_level_that_its_page_names() {
         let job: Job = world.api().get(&made.status.unwrap().job.unwrap().name).await.unwrap();
         let spec = job.spec.unwrap().template.spec.unwrap();
         assert_eq!(spec.automount_service_account_token, Some(false));
-        assert_eq!(strictest(&world, &spec).await.0, wanted, "{name}");
+        let (level, refusal) = strictest(&world, &spec).await;
+        assert_eq!(level, wanted, "{name}: {refusal}");
         enforce(&world, None).await;
     }
     let deployments: Api<Deployment> = Api::namespaced(world.client.clone(), NAMESPACE);

@@ -26,6 +26,8 @@ pub struct Config {
     pub env: Vec<String>,
     /// `uid` or `uid:gid`; root if empty.
     pub user: String,
+    /// The architecture it is for; this machine's if empty.
+    pub architecture: String,
 }
 
 /// What is in a layout folder.
@@ -55,7 +57,7 @@ pub async fn write(tree: &Path, layout: &Path, config: &Config) -> Result<String
     std::fs::rename(&packed_layer, blobs.join(&packed)).context("move the layer into place")?;
 
     let image = json!({
-        "architecture": architecture(),
+        "architecture": if config.architecture.is_empty() { architecture() } else { &config.architecture },
         "os": "linux",
         "config": {
             "Entrypoint": config.entrypoint,
