@@ -187,12 +187,11 @@ pub async fn run(args: Args) -> Result<(), AppError> {
     let allowed = allowed_images::keep(ctx.clone(), image_changed);
 
     let serve = admin.clone().serve(args.admin_address);
-    let webhook = Webhook::new(ctx.hints.clone(), ctx.metrics.clone()).map_err(AppError::Webhook)?;
     let hooks = async {
         if ctx.config.webhook.is_none() {
             return std::future::pending().await;
         }
-        webhook.apart(args.webhook_address).await
+        Webhook::new(ctx.hints.clone(), ctx.metrics.clone())?.apart(args.webhook_address).await
     };
     let filled = async {
         fill(&ctx).await;

@@ -237,9 +237,7 @@ impl Config {
             Engine::Nix => self.engines.nix.as_ref(),
         }
     }
-}
 
-impl Config {
     /// What `<nixpkgs>` and the like mean in a build.
     pub fn nix_path(&self) -> Option<&str> {
         let nix = self.engines.nix.as_ref()?;
