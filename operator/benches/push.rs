@@ -21,6 +21,8 @@ use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+#[path = "../tests/support/noise.rs"]
+mod random;
 #[path = "../tests/support/registry_server.rs"]
 mod registry_server;
 
@@ -218,15 +220,8 @@ impl Write for HashWriter<'_> {
     }
 }
 
-/// A tar with one file of bytes as if they were random (xorshift).
+/// A tar with one file of bytes as if they were random.
 fn noise(path: &Path, seed: u64) {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
     let mut header = tar::Header::new_gnu();
     header.set_path("data").unwrap();
     header.set_size(LAYER);
@@ -234,8 +229,8 @@ fn noise(path: &Path, seed: u64) {
     header.set_cksum();
     let mut out = io::BufWriter::new(File::create(path).unwrap());
     out.write_all(header.as_bytes()).unwrap();
-    for _ in 0..LAYER / 8 {
-        out.write_all(&next()).unwrap();
+    for word in random::words(seed).take(usize::try_from(LAYER / 8).unwrap()) {
+        out.write_all(&word).unwrap();
     }
     out.write_all(&[0; 1024]).unwrap();
     out.flush().unwrap();
