@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use mainstay_crds::{ContainerImage, ManifestPin};
 use mainstay_e2e::journey::{Change, travel};
-use mainstay_e2e::lab::machine::report::{say, say_error};
+use mainstay_e2e::lab::machine::report::{exit_code, say};
 use mainstay_e2e::lab::{Context, Lab, Result};
 use mainstay_e2e::world::World;
 use mainstay_e2e::{operator, sample};
@@ -14,13 +14,7 @@ use serde_json::json;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match demo().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            say_error(&error);
-            ExitCode::FAILURE
-        }
-    }
+    exit_code(demo().await)
 }
 
 async fn demo() -> Result<()> {

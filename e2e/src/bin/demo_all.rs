@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use mainstay_e2e::lab::machine::report::{Report, say, say_error};
+use mainstay_e2e::lab::machine::report::{Report, exit_code, say};
 use mainstay_e2e::lab::{Context, Lab, Result};
 use mainstay_e2e::patterns::{Answered, PATTERNS, Pattern, ask, prepare};
 use mainstay_e2e::world::World;
@@ -13,13 +13,7 @@ use serde_json::json;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match demo().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            say_error(&error);
-            ExitCode::FAILURE
-        }
-    }
+    exit_code(demo().await)
 }
 
 async fn demo() -> Result<()> {

@@ -10,7 +10,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::ListParams;
 use mainstay_crds::{ContainerImage, ImageBuild};
-use mainstay_e2e::lab::machine::report::{say, say_error};
+use mainstay_e2e::lab::machine::report::{exit_code, say};
 use mainstay_e2e::lab::{Context, Error, Lab, Result, image, machine};
 use mainstay_e2e::operator;
 use mainstay_e2e::world::{World, dockerfile};
@@ -29,13 +29,7 @@ const LONG_BUILDS: [(&str, &str, usize, u64); 3] =
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match measure().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            say_error(&error);
-            ExitCode::FAILURE
-        }
-    }
+    exit_code(measure().await)
 }
 
 async fn measure() -> Result<()> {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use kube::api::{Patch, PatchParams};
 use mainstay_crds::{ContainerImage, ManifestPin, names};
-use mainstay_e2e::lab::machine::report::{say, say_error};
+use mainstay_e2e::lab::machine::report::{exit_code, say};
 use mainstay_e2e::lab::{Context, Error, Lab, Result};
 use mainstay_e2e::operator;
 use mainstay_e2e::world::{World, dockerfile};
@@ -23,13 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match measure().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            say_error(&error);
-            ExitCode::FAILURE
-        }
-    }
+    exit_code(measure().await)
 }
 
 async fn measure() -> Result<()> {

@@ -2,6 +2,7 @@
 
 use std::{
     io::Write,
+    process::ExitCode,
     time::{Duration, Instant},
 };
 
@@ -46,6 +47,17 @@ pub fn say(line: &str) {
     let mut out = std::io::stderr().lock();
     if writeln!(out, "{line}").is_err() {
         // Standard error is closed.
+    }
+}
+
+/// How a program ends: a failure is said.
+pub fn exit_code(result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say_error(&error);
+            ExitCode::FAILURE
+        }
     }
 }
 
