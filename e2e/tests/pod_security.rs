@@ -13,7 +13,7 @@ use mainstay_crds::{ContainerImage, ImageBuild};
 use mainstay_e2e::operator::{NAMESPACE, RELEASE};
 use mainstay_e2e::world::{World, dockerfile};
 use serde_json::json;
-use support::{is_ready, succeeded, world};
+use support::{is_ready, succeeded, within, world};
 
 /// From the strictest on.
 const LEVELS: [&str; 3] = ["restricted", "baseline", "privileged"];
@@ -30,18 +30,14 @@ async fn enforce(world: &World, level: Option<&str>) {
     }))
     .unwrap();
     let wanted = level.filter(|level| *level != "privileged");
-    for _ in 0..100 {
+    let as_wanted = async || {
         let said = dry_run(world, &probe).await.err();
-        let as_wanted = match wanted {
+        match wanted {
             Some(level) => said.is_some_and(|said| said.contains(&format!("PodSecurity \"{level}:"))),
             None => said.is_none(),
-        };
-        if as_wanted {
-            return;
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    panic!("the API server does not judge by level {level:?}");
+    };
+    within(Duration::from_secs(10), &format!("the API server judges by level {level:?}"), as_wanted).await;
 }
 
 async fn dry_run(world: &World, pod: &Pod) -> Result<(), String> {

@@ -14,7 +14,7 @@ use mainstay_crds::{ContainerImage, ImageBuild, names};
 use mainstay_e2e::operator;
 use mainstay_e2e::world::{World, dockerfile};
 use serde_json::json;
-use support::{because, ended, is_ready, short, succeeded, world};
+use support::{because, ended, is_ready, short, succeeded, within, world};
 
 /// Images that one commit touches. `MAINSTAY_QUEUE` asks for more.
 fn images() -> usize {
@@ -115,24 +115,16 @@ async fn a_build_that_runs_is_cancelled_by_hand() {
     let at_step_2 = |b: &ImageBuild| succeeded(b).1 == "Building" && b.status.as_ref().unwrap().pod.is_some();
     let build: ImageBuild = world.until(&name, "is at step 2", at_step_2).await.unwrap();
     let (pod, of_step) = (build.status.unwrap().pod.unwrap(), LogParams { container: Some("build".to_owned()), ..LogParams::default() });
-    for _ in 0..240 {
+    let hangs = async || {
         // No log before the step has begun.
-        if world.api::<Pod>().logs(&pod, &of_step).await.is_ok_and(|log| log.contains("it hangs")) {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(250)).await;
-    }
+        world.api::<Pod>().logs(&pod, &of_step).await.is_ok_and(|log| log.contains("it hangs"))
+    };
+    within(Duration::from_secs(60), "the step says that it hangs", hangs).await;
     let patch = Patch::Merge(json!({"spec": {"cancel": true}}));
     world.api::<ImageBuild>().patch(&name, &PatchParams::default(), &patch).await.unwrap();
     let build: ImageBuild = world.until(&name, "has ended", ended).await.unwrap();
     assert_eq!(succeeded(&build).1, "Cancelled");
     assert!(build.status.unwrap().log_tail.is_some_and(|log| log.contains("it hangs")), "the log stays");
     world.until::<ContainerImage>("cv", "says so", because("BuildCancelled")).await.unwrap();
-    for _ in 0..240 {
-        if running(&world).await.is_empty() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(250)).await;
-    }
-    panic!("the pod still runs");
+    within(Duration::from_secs(60), "the pod has ended", async || running(&world).await.is_empty()).await;
 }

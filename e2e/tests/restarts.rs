@@ -14,7 +14,7 @@ use mainstay_crds::{ContainerImage, ImageBuild, ManifestPin};
 use mainstay_e2e::operator;
 use mainstay_e2e::world::{World, dockerfile};
 use serde_json::json;
-use support::{ended, is_ready, short, succeeded, world};
+use support::{ended, is_ready, short, succeeded, within, world};
 
 /// A world in which a build of `cv` is at its build step.
 async fn building(story: &str) -> (World, String, String) {
@@ -75,15 +75,12 @@ async fn a_pod_deleted_by_hand_is_tried_again() {
 async fn an_image_deleted_in_the_middle_takes_everything_with_it() {
     let (world, _, _) = building("cimggone").await;
     world.api::<ContainerImage>().delete("cv", &DeleteParams::background()).await.unwrap();
-    for _ in 0..240 {
+    let nothing_is_left = async || {
         let builds = world.api::<ImageBuild>().list(&ListParams::default()).await.unwrap().items.len();
         let pods = world.api::<Pod>().list(&ListParams::default()).await.unwrap().items.len();
-        if builds + pods == 0 {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(250)).await;
-    }
-    panic!("builds or pods are left");
+        builds + pods == 0
+    };
+    within(Duration::from_secs(60), "builds and pods are gone", nothing_is_left).await;
 }
 
 #[tokio::test]

@@ -3,13 +3,15 @@
 
 mod support;
 
+use std::time::Duration;
+
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding};
 use kube::api::{Api, ListParams, PostParams};
 use mainstay_e2e::operator::ACCOUNT;
 use mainstay_e2e::world::World;
 use serde_json::json;
-use support::world;
+use support::{within, world};
 
 /// What people write.
 const KINDS: [&str; 4] = ["sourcerepositories", "containerimages", "imagebuilds", "manifestpins"];
@@ -31,11 +33,8 @@ async fn users(world: &World) {
     }
     // Roles are aggregated, and the authorizer sees bindings, a moment later.
     for role in ROLES {
-        let begun = std::time::Instant::now();
-        while !may(world, &user(world, role), "get", "mainstay.dev", "containerimages").await {
-            assert!(begun.elapsed().as_secs() < 30, "{role} has no right in {} after half a minute", world.name);
-            tokio::time::sleep(std::time::Duration::from_millis(250)).await;
-        }
+        let has = async || may(world, &user(world, role), "get", "mainstay.dev", "containerimages").await;
+        within(Duration::from_secs(30), &format!("{role} has its rights in {}", world.name), has).await;
     }
 }
 

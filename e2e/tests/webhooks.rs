@@ -9,7 +9,7 @@ use mainstay_crds::{ContainerImage, SourceRepository};
 use mainstay_e2e::operator;
 use mainstay_e2e::world::{World, dockerfile};
 use serde_json::json;
-use support::{is_ready, short, world};
+use support::{is_ready, short, within, world};
 
 const KEY: &str = "a key that only this story has";
 
@@ -75,11 +75,7 @@ async fn a_wrong_signature_moves_nothing_and_the_right_one_does() {
     let hook = forge.create_hook(&world.name, &address, "a key that nobody gave us").await.unwrap();
     let unseen = world.commit("main", &[("containers/cv/Dockerfile", Some(&dockerfile("1.1", "RUN true")))]).await.unwrap();
     // The forge has called: its hook was counted, and refused.
-    let begun = Instant::now();
-    while counted(&world, "refused").await == refused {
-        assert!(begun.elapsed() < Duration::from_secs(60), "the forge has not called");
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
+    within(Duration::from_secs(60), "the forge has called", async || counted(&world, "refused").await != refused).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(head(&world).await, before, "{unseen} was fetched");
     // A name that is taken and one that is not are answered alike.

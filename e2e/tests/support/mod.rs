@@ -4,6 +4,8 @@
 
 pub mod release;
 
+use std::time::{Duration, Instant};
+
 use mainstay_crds::{ContainerImage, ImageBuild, ManifestPin};
 use mainstay_e2e::lab::{Lab, Result};
 use mainstay_e2e::operator;
@@ -40,6 +42,15 @@ pub async fn world(story: &str) -> Result<World> {
 /// The same where the chart has other values.
 pub async fn world_with(story: &str, settings: &'static [(&'static str, &'static str)]) -> Result<World> {
     World::new(lab_with(settings).await?, story).await
+}
+
+/// Waits until something is so, at most this long.
+pub async fn within(limit: Duration, what: &str, mut so: impl AsyncFnMut() -> bool) {
+    let begun = Instant::now();
+    while !so().await {
+        assert!(begun.elapsed() < limit, "not within {limit:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
 }
 
 /// Status, reason and message of `Ready`.
