@@ -275,6 +275,14 @@ async fn forget(lab: &Lab, client: &Client, stories: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// A default.nix of version 1.0 that stands alone: it makes a Docker archive without nixpkgs.
+pub const DEFAULT_NIX: &str = include_str!("image.nix");
+
+/// That default.nix with another version, and a line of shell in its build.
+pub fn default_nix(version: &str, line: &str) -> String {
+    DEFAULT_NIX.replacen("1.0", version, 1).replacen("    tar --sort", &format!("    {line}\n    tar --sort"), 1)
+}
+
 /// A Dockerfile that builds in a second.
 pub fn dockerfile(version: &str, line: &str) -> String {
     format!("ARG CONTAINER_APP_VERSION={version}\nFROM 10.88.0.1:5001/library/busybox:1\n{line}\n")

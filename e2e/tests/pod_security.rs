@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{Namespace, Pod, PodSpec};
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use mainstay_crds::{ContainerImage, ImageBuild};
 use mainstay_e2e::operator::{NAMESPACE, RELEASE};
-use mainstay_e2e::world::{World, dockerfile};
+use mainstay_e2e::world::{DEFAULT_NIX, World, dockerfile};
 use serde_json::json;
 use support::{is_ready, succeeded, within, world};
 
@@ -75,7 +75,7 @@ async fn each_engine_needs_the_level_that_its_page_names() {
             &[
                 ("containers/buildkit/Dockerfile", Some(&text)),
                 ("containers/kaniko/Dockerfile", Some(&text)),
-                ("containers/nix/default.nix", Some(support::STANDALONE)),
+                ("containers/nix/default.nix", Some(DEFAULT_NIX)),
             ],
         )
         .await

@@ -11,9 +11,9 @@ use kube::ResourceExt;
 use kube::api::ListParams;
 use mainstay_crds::{ContainerImage, ImageBuild};
 use mainstay_e2e::lab::machine::report::{exit_code, say};
-use mainstay_e2e::lab::{Context, Error, Lab, Result, image, machine};
+use mainstay_e2e::lab::{Context, Error, Lab, Result, machine};
 use mainstay_e2e::operator;
-use mainstay_e2e::world::{World, dockerfile};
+use mainstay_e2e::world::{World, default_nix, dockerfile};
 use serde_json::json;
 
 /// Images that are at rest while memory is measured.
@@ -91,19 +91,7 @@ async fn measure() -> Result<()> {
 /// Builds a version of a container that takes so long, and gives the seconds of its Job and of its build step.
 async fn build(world: &World, container: &str, file: &str, version: &str, seconds: u64) -> Result<(f64, f64)> {
     let text = match file {
-        "default.nix" => format!(
-            r#"derivation {{ name = "image.tar"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" ''
-                PATH=/bin:/usr/bin
-                sleep {seconds}
-                echo {version} > file
-                tar -cf layer.tar file
-                id=$(sha256sum layer.tar | cut -c1-64)
-                printf '{{"architecture":"{}","os":"linux","config":{{}},"rootfs":{{"type":"layers","diff_ids":["sha256:%s"]}}}}' "$id" > config.json
-                printf '[{{"Config":"config.json","RepoTags":["image:nix"],"Layers":["layer.tar"]}}]' > manifest.json
-                tar -cf $out config.json layer.tar manifest.json
-              '' ]; version = "{version}"; }}"#,
-            image::architecture()
-        ),
+        "default.nix" => default_nix(version, &format!("sleep {seconds}; echo {version} > layer/version")),
         _ => dockerfile(version, &format!("RUN sleep {seconds}")),
     };
     world.commit("main", &[(&format!("containers/{container}/{file}"), Some(&text))]).await?;

@@ -12,9 +12,6 @@ use mainstay_e2e::operator;
 use mainstay_e2e::world::{World, forget_all};
 use tokio::sync::OnceCell;
 
-/// A default.nix that needs no nixpkgs, of version 1.0. Its last line makes the result of what the others made.
-pub const STANDALONE: &str = include_str!("image.nix");
-
 static INSTALLED: OnceCell<()> = OnceCell::const_new();
 
 /// The lab with the operator of this checkout in it.
