@@ -19,6 +19,7 @@ mod allowed_images;
 mod check;
 mod class;
 mod container_image;
+mod forge;
 mod image_build;
 mod kind;
 mod manifest_pin;
@@ -37,11 +38,12 @@ pub use container_image::{
     BuildSettings, CacheSettings, ContainerImage, ContainerImageSpec, ContainerImageStatus, Engine, LastFailure, ResolvedImage, Retention,
     SupersededBuilds, TagStatus, TagSummary, VariantStatus, Violation, WantedTag,
 };
+pub use forge::{ForgeProvider, ForgeSettings};
 pub use image_build::{CommitState, CommitStatus, ImageBuild, ImageBuildSpec, ImageBuildStatus, JobReference, Origin, Trigger};
 pub use kind::{FOREIGN, Kind, kinds, resolve};
 pub use manifest_pin::{
-    CommitSettings, ForgeProvider, ImageSelector, ManifestPin, ManifestPinSpec, ManifestPinStatus, PinPolicy, PinStatus, PinTarget,
-    PullRequestSettings, PullRequestStatus, ResolvedPin, SkippedPlace, ViolationPolicy, WriteMode,
+    CommitSettings, ImageSelector, ManifestPin, ManifestPinSpec, ManifestPinStatus, PinPolicy, PinStatus, PinTarget, PullRequestSettings,
+    PullRequestStatus, ResolvedPin, SkippedPlace, ViolationPolicy, WriteMode,
 };
 pub use nixpkgs::Nixpkgs;
 pub use reason::{Place, Says, Use};

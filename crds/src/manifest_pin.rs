@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Class, LocalReference, Variant};
+use crate::{Class, ForgeSettings, LocalReference, Variant};
 
 /// Which manifests to keep pinned to the newest images from main, and how to write them.
 #[derive(CustomResource, Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -196,28 +196,9 @@ pub struct PullRequestSettings {
     #[x_kube(validation = ("self.matches('^[A-Za-z0-9][A-Za-z0-9._/-]*$') && !self.startsWith('refs/') && !self.contains('..') && !self.endsWith('/') && !self.endsWith('.lock')", "branch is a name such as mainstay/pins, of letters, digits and . _ / -"))]
     pub branch: Option<String>,
 
-    /// The forge. Default: `GitHub` for github.com, else `Gitea` (which Forgejo is too).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub provider: Option<ForgeProvider>,
-
-    /// Address of the forge's API. Default: that of the repository's host.
-    #[serde(default, skip_serializing_if = "Option::is_none", rename = "apiURL")]
-    #[schemars(length(min = 8, max = 512))]
-    #[x_kube(validation = ("self.matches('^https?://[^@[:space:]]+$')", "apiURL must begin with https:// or http:// and hold no credentials"))]
-    pub api_url: Option<String>,
-
-    /// Secret with a token for the API in key `token`. Default: the password or bearer token of the SourceRepository's Secret.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token_secret_ref: Option<LocalReference>,
-}
-
-/// A kind of forge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum ForgeProvider {
-    /// Gitea and Forgejo.
-    Gitea,
-    /// GitHub and GitHub Enterprise.
-    GitHub,
+    /// How the forge is reached.
+    #[serde(flatten)]
+    pub forge: ForgeSettings,
 }
 
 /// What was last observed of a ManifestPin.

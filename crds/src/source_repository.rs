@@ -3,7 +3,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ForgeProvider, LocalReference};
+use crate::{ForgeSettings, LocalReference};
 
 /// A Git repository that holds containers and manifests, and the registry its images go to. One bare clone serves everything that names it.
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -142,19 +142,9 @@ pub struct WebhookSettings {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CommitStatusSettings {
-    /// The forge. Default: `GitHub` for github.com, else `Gitea` (which Forgejo is too).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub provider: Option<ForgeProvider>,
-
-    /// Address of the forge's API. Default: that of the repository's host.
-    #[serde(default, skip_serializing_if = "Option::is_none", rename = "apiURL")]
-    #[schemars(length(min = 8, max = 512))]
-    #[x_kube(validation = ("self.matches('^https?://[^@[:space:]]+$')", "apiURL must begin with https:// or http:// and hold no credentials"))]
-    pub api_url: Option<String>,
-
-    /// Secret with a token for the API in key `token`. Default: the password or bearer token of `credentialsSecretRef`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token_secret_ref: Option<LocalReference>,
+    /// How the forge is reached.
+    #[serde(flatten)]
+    pub forge: ForgeSettings,
 
     /// Page that a status links to, as a template that knows `namespace`, `container`, `variant`, `build` (name of the ImageBuild), `commit`
     /// and `tag`. Default: no link.

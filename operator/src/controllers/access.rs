@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use kube::ResourceExt;
-use mainstay_crds::{ForgeProvider, LocalReference, Reason, SourceRepository};
+use mainstay_crds::{ForgeProvider, ForgeSettings, LocalReference, Reason, SourceRepository};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
@@ -84,34 +84,24 @@ pub async fn registry(ctx: &Context, repository: &SourceRepository, image: &str)
     Ok((client, path.to_owned()))
 }
 
-/// How the forge of a repository is reached, as a spec has it.
-#[derive(Debug)]
-pub struct ForgeAccess<'a> {
-    /// Which forge; else it follows from the URL.
-    pub provider: Option<ForgeProvider>,
-    /// Where its API is; else it follows from the URL.
-    pub api_url: Option<&'a str>,
-    /// Secret with a token, in the namespace of the repository; else that of the repository is used.
-    pub token: Option<&'a LocalReference>,
-    /// The field of `token`, for errors.
-    pub token_field: &'static str,
-    /// What the token must allow, for errors.
-    pub purpose: &'static str,
-}
-
-/// The client for the forge of a SourceRepository.
+/// The client for the forge of a SourceRepository. `field` is where `settings` have their token, and `purpose` what it must allow: both for errors.
 ///
 /// # Errors
 /// Where its address or token cannot be found.
-pub async fn forge(ctx: &Context, repository: &SourceRepository, wanted: &ForgeAccess<'_>) -> Result<Forge, Problem> {
-    let ForgeAccess { token_field: field, purpose, .. } = *wanted;
-    let kind = wanted.provider.map(|provider| match provider {
+pub async fn forge(
+    ctx: &Context,
+    repository: &SourceRepository,
+    settings: &ForgeSettings,
+    field: &'static str,
+    purpose: &'static str,
+) -> Result<Forge, Problem> {
+    let kind = settings.provider.map(|provider| match provider {
         ForgeProvider::Gitea => ForgeKind::Gitea,
         ForgeProvider::GitHub => ForgeKind::GitHub,
     });
-    let address = Address::of(&repository.spec.url, kind, wanted.api_url).map_err(CallError::from)?;
+    let address = Address::of(&repository.spec.url, kind, settings.api_url.as_deref()).map_err(CallError::from)?;
     let remote = remote(ctx, repository).await?;
-    let (token, token_from): (SecretString, String) = match wanted.token {
+    let (token, token_from): (SecretString, String) = match &settings.token_secret_ref {
         Some(reference) => {
             let data = named_secret(ctx, &repository.namespace().unwrap_or_default(), field, &reference.name).await?;
             let token = data.get("token").and_then(|bytes| String::from_utf8(bytes.clone()).ok());

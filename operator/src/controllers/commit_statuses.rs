@@ -167,14 +167,7 @@ async fn write(ctx: &Context, repository: &SourceRepository, build: &ImageBuild,
     let settings = repository.spec.commit_statuses.clone().unwrap_or_default();
     let target = settings.target_url.as_deref().map(|template| commit_status::target(template, build)).transpose();
     let target_url = target.map_err(|words| Problem::stuck(Reason::TemplateInvalid, format!("spec.commitStatuses.targetURL: {words}")))?;
-    let wanted = access::ForgeAccess {
-        provider: settings.provider,
-        api_url: settings.api_url.as_deref(),
-        token: settings.token_secret_ref.as_ref(),
-        token_field: TOKEN_FIELD,
-        purpose: "write commit statuses",
-    };
-    let forge = access::forge(ctx, repository, &wanted).await?;
+    let forge = access::forge(ctx, repository, &settings.forge, TOKEN_FIELD, "write commit statuses").await?;
     let commit = build.status.as_ref().and_then(|status| status.commit.clone()).unwrap_or_default();
     let state = match said.state {
         CommitState::Pending => "pending",

@@ -177,13 +177,6 @@ fn words(object: &ManifestPin, edit: &Edit) -> (String, String) {
 }
 
 async fn forge(object: &ManifestPin, ctx: &Context, seen: &Seen) -> Result<Forge, Problem> {
-    let settings = object.spec.pull_request.clone().unwrap_or_default();
-    let wanted = access::ForgeAccess {
-        provider: settings.provider,
-        api_url: settings.api_url.as_deref(),
-        token: settings.token_secret_ref.as_ref(),
-        token_field: "spec.pullRequest.tokenSecretRef",
-        purpose: "read and write pull requests",
-    };
-    access::forge(ctx, &seen.repository, &wanted).await
+    let settings = object.spec.pull_request.clone().unwrap_or_default().forge;
+    access::forge(ctx, &seen.repository, &settings, "spec.pullRequest.tokenSecretRef", "read and write pull requests").await
 }
