@@ -55,8 +55,8 @@ async fn many_images_touched_at_once_are_built_two_by_two_and_each_once() {
         most = most.max(running(&world).await.len());
         waited |=
             all.iter().any(|b| succeeded(b).1 == "Queued" && b.status.as_ref().unwrap().queue_position.is_some_and(|place| place > 1));
-        let over = all.iter().filter(|build| ended(build)).count();
-        if over == count {
+        let over = all.iter().filter(|build| succeeded(build).0 == "True").count();
+        if over >= count && all.iter().all(ended) {
             break;
         }
         // At its beginning, in its middle, and near its end.
@@ -64,15 +64,23 @@ async fn many_images_touched_at_once_are_built_two_by_two_and_each_once() {
             kills += 1;
             operator::kill(&world.lab).await.unwrap();
         }
-        assert!(begun.elapsed() < Duration::from_secs(60 + 20 * u64::try_from(count).unwrap()), "{over} of {count} have ended");
+        assert!(begun.elapsed() < Duration::from_secs(60 + 20 * u64::try_from(count).unwrap()), "{over} of {count} are built: {all:#?}");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     assert!(most <= CAP, "{most} ran at once");
     assert!(waited, "nobody was seen to wait");
     let all = builds(&world).await;
-    let of: BTreeSet<&str> = all.iter().map(|build| build.spec.image.as_str()).collect();
-    assert_eq!((all.len(), of.len()), (count, count), "one build for each image");
-    assert_eq!(world.api::<Job>().list(&ListParams::default()).await.unwrap().items.len(), count);
+    let (good, failed): (Vec<&ImageBuild>, Vec<&ImageBuild>) = all.iter().partition(|build| succeeded(build).0 == "True");
+    let told: Vec<_> = all.iter().map(|build| (build.name_any(), succeeded(build))).collect();
+    let of: BTreeSet<&str> = good.iter().map(|build| build.spec.image.as_str()).collect();
+    assert_eq!((good.len(), of.len()), (count, count), "one build for each image: {told:#?}");
+    // The machine may fail a pod, and the image is then tried again. What the operator could have lost or done twice is no such reason.
+    for build in failed {
+        let reason = succeeded(build).1;
+        let ours = ["PodDeleted", "JobDeleted", "NameConflict", "TagConflict", "Cancelled"].contains(&reason.as_str());
+        assert!(build.status.as_ref().unwrap().transient == Some(true) && !ours, "{told:#?}");
+    }
+    assert_eq!(world.api::<Job>().list(&ListParams::default()).await.unwrap().items.len(), all.len(), "one Job for each build");
     for n in 0..count {
         world.until::<ContainerImage>(&format!("c{n}"), "is ready", is_ready).await.unwrap();
     }
