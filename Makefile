@@ -38,7 +38,7 @@ plugin: deps ## The kubectl plugin as a static release program
 
 e2e: operator lab ## Stories in the lab (or in your cluster: see CONTRIBUTING)
 	cargo build --package mainstay --bin kubectl-mainstay
-	cargo test --package mainstay-e2e --test '*' -- --ignored --test-threads=2
+	cargo test --package mainstay-e2e --test '*' --no-fail-fast -- --ignored --test-threads=2
 	cargo lab down
 
 faults: deps ## Sixteen writers on one branch: nothing lost, nothing forced (wants the machine for itself)
