@@ -277,7 +277,7 @@ pub struct VariantStatus {
     /// The touch: newest commit on main that changed the container, 40 hex digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
-    /// The tag that main asks for.
+    /// The tag that main asks for. Where nix evaluates the version, it is set when an image of the touch is in the registry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<String>,
     /// Digest of that tag, once the registry has confirmed it.

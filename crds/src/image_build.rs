@@ -97,7 +97,7 @@ pub struct ImageBuildStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<Variant>,
 
-    /// Version at that commit.
+    /// Version at that commit. Where no file says one, it is set when the image is pushed: nix evaluates it in the build.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
 
@@ -109,7 +109,7 @@ pub struct ImageBuildStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
 
-    /// Tag that is pushed.
+    /// Tag that is pushed. It is set with the version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<String>,
 

@@ -51,8 +51,8 @@ reasons! {
         Directory "neither a Dockerfile nor a default.nix" => "add one";
     }
     VersionNotFound {
-        ContainerImage(False) "no `ARG CONTAINER_APP_VERSION=…` or `version = \"…\";`" => "add one";
-        ImageBuild(False) "the same, at the commit of the build" => "mend it in Git";
+        ContainerImage(False) "the Dockerfile has no `ARG CONTAINER_APP_VERSION=…`" => "add one";
+        ImageBuild(False) "the same, at the commit of the build; for nix: no file says a version, and nixpkgs has none for this name" => "add one in Git";
     }
     VersionInvalid {
         ContainerImage(False) "the version is computed, empty, too long, or has a character that a tag cannot have; or its file cannot be read" => "write it out";

@@ -3,10 +3,10 @@
 
 mod support;
 
-use mainstay_crds::{ContainerImage, Variant};
+use mainstay_crds::{ContainerImage, ImageBuild, Variant};
 use mainstay_e2e::world::{DEFAULT_NIX, dockerfile};
 use serde_json::json;
-use support::{is_ready, short, world};
+use support::{because, ended, is_ready, short, succeeded, world};
 
 /// The default.nix that stands alone, with `head` before its derivation, and `end` instead of the line that makes the archive.
 fn expression(head: &str, end: &str) -> String {
@@ -57,6 +57,36 @@ async fn what_nix_builds_is_told_apart_by_looking() {
             _ => assert_eq!(pinned, None, "{name}"),
         }
     }
+}
+
+#[tokio::test]
+#[ignore = "needs the lab: make e2e"]
+async fn a_version_that_no_file_says_is_evaluated_in_the_build() {
+    let world = world("evaluated").await.unwrap();
+    let nix = DEFAULT_NIX.replacen("  version = \"1.0\";\n", "", 1);
+    let files = [("containers/hello/default.nix", Some(nix.as_str())), ("containers/nobody/default.nix", Some(nix.as_str()))];
+    let commit = world.commit("main", &files).await.unwrap();
+    world.source(json!({})).await.unwrap();
+    for name in ["hello", "nobody"] {
+        world.image(name, json!({})).await.unwrap();
+    }
+    let image: ContainerImage = world.until("hello", "is ready", is_ready).await.unwrap();
+    let status = image.status.unwrap();
+    let (tag, variant) = (format!("v2.12.1-{}-nix", short(&commit)), &status.variants[0]);
+    assert_eq!((variant.tag.as_ref(), variant.version.as_deref()), (Some(&tag), Some("2.12.1")));
+    assert_eq!(variant.wanted.as_ref().map(|wanted| &wanted.tag), Some(&tag), "pins may name it");
+    let build = world.api::<ImageBuild>().get(variant.build.as_deref().unwrap()).await.unwrap();
+    assert_eq!((succeeded(&build).1.as_str(), build.status.unwrap().tag), ("Pushed", Some(tag.clone())));
+
+    // A build by hand of what is there finds it under the version that it has.
+    world.build("again", json!({"image": "hello", "commit": commit, "variant": "nix"})).await.unwrap();
+    let again: ImageBuild = world.until("again", "has ended", ended).await.unwrap();
+    assert_eq!((succeeded(&again).1.as_str(), again.status.unwrap().tag), ("AlreadyExists", Some(tag)));
+
+    let bad: ContainerImage = world.until("nobody", "has failed", because("BuildFailed")).await.unwrap();
+    let failure = bad.status.unwrap().variants.remove(0).last_failure.unwrap();
+    assert_eq!(failure.reason, "VersionNotFound");
+    assert!(failure.message.contains("nobody.version"), "{}", failure.message);
 }
 
 #[tokio::test]

@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn the_last_word_is_written() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let report = Report { reason: mainstay_crds::Reason::Pushed, message: "x".into(), digest: None, transient: false };
+        let report = Report { reason: mainstay_crds::Reason::Pushed, message: "x".into(), digest: None, version: None, transient: false };
         end(file.path(), &report, true);
         assert_eq!(Report::parse(&std::fs::read_to_string(file.path()).unwrap()), Some(report));
     }

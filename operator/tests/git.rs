@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mainstay::clients::git::{Auth, GitError, Remote, Store, Watch};
+use mainstay::domain::version::Version;
 use mainstay::error::{Class, Classified};
 use mainstay_crds::Variant;
 use support::git_server::{Repository, Server};
@@ -81,7 +82,7 @@ async fn heads_are_fetched_and_followed() {
     let listing = w.store.list("k", &first, "containers").await.unwrap();
     assert_eq!((listing.found[0].path.as_str(), &listing.found[0].variants[..]), ("containers/cv", &[Variant::Dockerfile][..]));
     let container = w.store.container("k", &first, "containers/cv").await.unwrap();
-    assert_eq!(container.variants, [(Variant::Dockerfile, Ok("1.0".to_owned()))]);
+    assert_eq!(container.variants, [(Variant::Dockerfile, Ok(Version::Written("1.0".to_owned())))]);
 
     let second = w.repository.commit("main", "README", "x");
     w.repository.work(&["push", "--quiet", "../repo.git", "HEAD:refs/heads/side"]);
@@ -104,6 +105,19 @@ async fn heads_are_fetched_and_followed() {
     w.repository.git(&["--git-dir=repo.git", "branch", "-D", "side"]);
     w.store.sync("k", &w.remote(Some("main"))).await.unwrap();
     assert!(w.store.resolve("k", "side").await.is_err());
+}
+
+#[tokio::test]
+async fn a_nix_version_is_written_in_a_file_or_evaluated() {
+    let w = world(None).await;
+    w.repository.commit("main", "containers/both/Dockerfile", "ARG CONTAINER_APP_VERSION=1.0\nFROM scratch\n");
+    w.repository.commit("main", "containers/both/default.nix", "{ }");
+    let head = w.repository.commit("main", "containers/alone/default.nix", "{ }");
+    w.store.sync("k", &w.remote(None)).await.unwrap();
+    for (name, wanted) in [("both", Version::Written("1.0".to_owned())), ("alone", Version::Evaluated)] {
+        let container = w.store.container("k", &head, &format!("containers/{name}")).await.unwrap();
+        assert_eq!(container.variants.last(), Some(&(Variant::Nix, Ok(wanted))));
+    }
 }
 
 #[tokio::test]

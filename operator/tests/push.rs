@@ -110,6 +110,7 @@ struct World {
     mount_from: Vec<String>,
     provenance: Option<String>,
     signing_key: Option<PathBuf>,
+    version_file: Option<PathBuf>,
 }
 
 impl World {
@@ -118,7 +119,16 @@ impl World {
         let server = Distribution::open().await;
         let proxy = Proxy::before(&server.endpoint).await;
         let directory = tempfile::tempdir().unwrap();
-        Self { server, proxy, directory, repository: "team/cv", mount_from: Vec::new(), provenance: None, signing_key: None }
+        Self {
+            server,
+            proxy,
+            directory,
+            repository: "team/cv",
+            mount_from: Vec::new(),
+            provenance: None,
+            signing_key: None,
+            version_file: None,
+        }
     }
 
     fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
@@ -136,9 +146,10 @@ impl World {
         let args = Args {
             archive: archive.to_owned(),
             image: format!("{endpoint}/{}", self.repository),
-            tag: tag.to_owned(),
+            tag: self.version_file.is_none().then(|| tag.to_owned()),
             revision: revision.to_owned(),
-            version: "1.0".to_owned(),
+            version: self.version_file.is_none().then(|| "1.0".to_owned()),
+            version_file: self.version_file.clone(),
             labels: vec![("dev.mainstay.variant".to_owned(), "dockerfile".to_owned())],
             created: Some("2026-11-24T12:00:00Z".to_owned()),
             provenance: self.provenance.clone(),
@@ -164,6 +175,24 @@ impl World {
         })
         .unwrap()
     }
+}
+
+#[tokio::test]
+async fn a_version_that_was_evaluated_makes_the_tag() {
+    let mut w = World::new().await;
+    let archive = w.file("image", &oci_layout());
+    w.version_file = Some(w.file("version", b"2.10-rc1\n"));
+    for reason in ["Pushed", "AlreadyExists"] {
+        let report = w.push(&archive, "", COMMIT).await;
+        assert_eq!((report.reason.as_str(), report.version.as_deref()), (reason, Some("2.10-rc1")), "{report:?}");
+    }
+    let tag = format!("v2.10-rc1-{}-nix", &COMMIT[..7]);
+    let labels = w.registry().labels("team/cv", &tag).await.unwrap();
+    assert!(format!("{labels:?}").contains("2.10-rc1"), "{labels:?}");
+    w.version_file = Some(w.file("version", b"1.0 && rm"));
+    assert_eq!(w.push(&archive, "", COMMIT).await.reason, "VersionInvalid");
+    w.version_file = Some(w.directory.path().join("nowhere"));
+    assert_eq!(w.push(&archive, "", COMMIT).await.reason, "PushFailed");
 }
 
 #[tokio::test]

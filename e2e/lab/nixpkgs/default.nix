@@ -22,6 +22,9 @@ rec {
     done
   '';
 
+  # A package of which only the version is asked for.
+  hello.version = "2.12.1";
+
   dockerTools.buildLayeredImage = { name, tag ? "latest", contents ? [ ], config ? { } }:
     runCommand "${name}.tar.gz" {
       inherit contents;

@@ -17,6 +17,9 @@ pub struct Report {
     /// Digest of the manifest (or index) that the tag names now, `sha256:…`; set on success of `push`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
+    /// The version that the image was tagged with, where it was not known before the build.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
     /// Whether the same step may succeed if it is simply run again.
     #[serde(default)]
     pub transient: bool,
@@ -52,7 +55,7 @@ mod tests {
 
     #[test]
     fn a_long_message_is_shortened_to_what_kubernetes_keeps() {
-        let report = Report { reason: Reason::PushFailed, message: "é\"".repeat(5000), digest: None, transient: true };
+        let report = Report { reason: Reason::PushFailed, message: "é\"".repeat(5000), digest: None, version: None, transient: true };
         let json = report.to_json();
         assert!(json.len() <= MAX_BYTES, "{}", json.len());
         let back = Report::parse(&json).unwrap();

@@ -2,7 +2,7 @@
 
 use mainstay_crds::Variant;
 
-use super::version::VersionError;
+use super::version::{Version, VersionError};
 
 /// Longest tag that a registry takes (OCI distribution specification).
 const MAX: usize = 128;
@@ -22,6 +22,22 @@ pub fn format(version: &str, commit: &str, variant: Variant) -> Result<String, V
     let suffix = if variant == Variant::Nix { "-nix" } else { "" };
     let tag = format!("v{bare}-{}{suffix}", super::build::short(commit));
     if tag.len() > MAX { Err(VersionError::TooLong { length: tag.len(), max: MAX }) } else { Ok(tag) }
+}
+
+/// The tag of a container at a commit; `None` where its version, and so its tag, is known only when it is built.
+///
+/// # Errors
+/// As [`format`].
+pub fn of(version: &Version, commit: &str, variant: Variant) -> Result<Option<String>, VersionError> {
+    version.written().map(|version| format(version, commit, variant)).transpose()
+}
+
+/// The tags that name a commit, whatever their version: those that a build may have given where the version is evaluated.
+pub fn at_commit<'a>(tags: &'a [String], commit: &str, variant: Variant) -> impl Iterator<Item = (&'a str, Parts<'a>)> {
+    let short = super::build::short(commit).to_owned();
+    tags.iter()
+        .filter_map(|tag| Some((tag.as_str(), parse(tag)?)))
+        .filter(move |(_, parts)| parts.short_commit == short && parts.variant == variant)
 }
 
 /// What is said of a tag that is there and names another commit, or none.
@@ -74,6 +90,14 @@ mod tests {
         for other in ["latest", "1.0-b460333", "v1.0-B460333", "v1.0-b46033", "v-b460333", "v1.0-nix", ""] {
             assert_eq!(parse(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_commit_finds_its_tags_without_their_version() {
+        let tags: Vec<String> = ["latest", "v1-b460333", "v2-b460334-nix", "v2-rc-b460333-nix"].map(str::to_owned).to_vec();
+        let found: Vec<_> = at_commit(&tags, COMMIT, Variant::Nix).map(|(tag, parts)| (tag, parts.version)).collect();
+        assert_eq!(found, [("v2-rc-b460333-nix", "2-rc")]);
+        assert_eq!(of(&Version::Evaluated, COMMIT, Variant::Nix).unwrap(), None);
     }
 
     #[test]

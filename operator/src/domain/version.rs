@@ -15,6 +15,25 @@ const MAX_DOCKERFILE: usize = 256 << 10;
 /// The build argument that holds the version.
 pub const ARGUMENT: &str = "CONTAINER_APP_VERSION";
 
+/// The version of a container at some commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Version {
+    /// It is written in a file of the container.
+    Written(String),
+    /// No file says one: nix evaluates `<name>.version` of nixpkgs in the build pod, and the tag is known when the image is.
+    Evaluated,
+}
+
+impl Version {
+    /// The version, where it is known before the build.
+    pub fn written(&self) -> Option<&str> {
+        match self {
+            Version::Written(version) => Some(version),
+            Version::Evaluated => None,
+        }
+    }
+}
+
 /// Why a container has no usable version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VersionError {
@@ -39,9 +58,6 @@ pub enum VersionError {
         /// What is read.
         max: usize,
     },
-    /// A nix expression without a version, and no Dockerfile that has one.
-    #[error("default.nix has no binding `version = \"<version>\";`: add one, or a Dockerfile with `ARG CONTAINER_APP_VERSION=<version>`")]
-    NoBinding,
     /// A version that is computed.
     #[error("the version in {file} is computed ({value}): write it out, so that the tag can be known before the build")]
     Computed {
@@ -87,7 +103,7 @@ impl Classified for VersionError {
 
     fn reason(&self) -> Reason {
         match self {
-            VersionError::NoArgument | VersionError::NoBinding => Reason::VersionNotFound,
+            VersionError::NoArgument => Reason::VersionNotFound,
             _ => Reason::VersionInvalid,
         }
     }

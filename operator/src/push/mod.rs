@@ -17,11 +17,12 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
-use mainstay_crds::Reason;
+use mainstay_crds::{Reason, Variant};
 
 use crate::clients::registry::{Credential, Image, REVISION, Registry, RegistryError, Settings};
 use crate::domain::report::Report;
 use crate::domain::tag;
+use crate::domain::version::VersionError;
 use crate::error::{Class, Classified, chain};
 use crate::step;
 
@@ -44,14 +45,17 @@ pub struct Args {
     #[arg(long)]
     pub image: String,
     /// The tag.
-    #[arg(long)]
-    pub tag: String,
+    #[arg(long, requires = "version", required_unless_present = "version_file")]
+    pub tag: Option<String>,
     /// The full commit that the image was built from.
     #[arg(long)]
     pub revision: String,
     /// The version.
-    #[arg(long)]
-    pub version: String,
+    #[arg(long, requires = "tag")]
+    pub version: Option<String>,
+    /// File with the version that nix evaluated; the tag follows from it.
+    #[arg(long, conflicts_with_all = ["tag", "version"])]
+    pub version_file: Option<PathBuf>,
     /// Further labels, `key=value`.
     #[arg(long = "label", value_parser = pair)]
     pub labels: Vec<(String, String)>,
@@ -101,6 +105,8 @@ enum PushError {
     Image(String),
     #[error("{0}")]
     Conflict(String),
+    #[error(transparent)]
+    Version(#[from] VersionError),
     #[error("the provenance cannot be made: {0}")]
     Provenance(String),
 }
@@ -111,12 +117,13 @@ impl PushError {
             PushError::Archive(ArchiveError::Architecture { .. }) => (Reason::ArchitectureMismatch, false),
             PushError::Archive(_) | PushError::Registry(RegistryError::Content(_)) => (Reason::ArchiveInvalid, false),
             PushError::Conflict(_) => (Reason::TagConflict, false),
+            PushError::Version(error) => (error.reason(), false),
             PushError::Provenance(_) => (Reason::ProvenanceFailed, false),
             PushError::Registry(RegistryError::Unauthorized { .. } | RegistryError::Forbidden { .. }) => (Reason::PushUnauthorized, false),
             PushError::Registry(error) => (Reason::PushFailed, error.class() != Class::Terminal),
             PushError::File(..) | PushError::Image(_) => (Reason::PushFailed, false),
         };
-        Report { reason: reason.to_owned(), message: chain(self), digest: None, transient }
+        Report { reason: reason.to_owned(), message: chain(self), digest: None, version: None, transient }
     }
 }
 
@@ -136,10 +143,11 @@ async fn push(args: &Args) -> Result<Report, PushError> {
         None => None,
     };
     let ca = args.ca.as_ref().map(read).transpose()?;
+    let name = name(args)?;
     let settings = Settings { endpoint: endpoint.to_owned(), plain_http: args.plain_http, ca, credential, deadline: IDLE };
     let registry = Registry::new(settings)?;
 
-    if let Some(report) = taken(args, patience.retry(async || registry.image(repository, &args.tag).await).await?)? {
+    if let Some(report) = taken(args, &name, patience.retry(async || registry.image(repository, &name.tag).await).await?)? {
         return Ok(report);
     }
     // A key that does not serve is no reason to have built for nothing: it is looked at before anything is sent.
@@ -150,46 +158,71 @@ async fn push(args: &Args) -> Result<Report, PushError> {
     let opened = tokio::task::spawn_blocking(move || archive::open(&path, &directory)).await;
     let contents = opened.map_err(std::io::Error::other).map_err(ArchiveError::from)??;
     archive::check(&contents)?;
-    let labels = labels(args);
+    let labels = labels(args, &name);
     let config = image::config(contents.config, &labels)?;
     let way = Way { registry: &registry, repository, neighbours: &args.mount_from, patience: &patience, spool: spool.path() };
     let layers = layers::send(&way, &contents.layers).await?;
     patience.retry(async || registry.push_bytes(repository, &config).await).await?;
     let ready = image::manifest(&config, layers, contents.annotations, &labels)?;
     // Somebody else may have been faster while the layers were on their way.
-    if let Some(report) = taken(args, patience.retry(async || registry.image(repository, &args.tag).await).await?)? {
+    if let Some(report) = taken(args, &name, patience.retry(async || registry.image(repository, &name.tag).await).await?)? {
         return Ok(report);
     }
     attest(&registry, repository, args, &ready, key.as_ref(), &patience).await?;
-    patience.retry(async || registry.push_manifest(repository, &args.tag, &ready.media_type, &ready.manifest).await).await?;
-    let there = patience.retry(async || registry.image(repository, &args.tag).await).await?;
+    patience.retry(async || registry.push_manifest(repository, &name.tag, &ready.media_type, &ready.manifest).await).await?;
+    let there = patience.retry(async || registry.image(repository, &name.tag).await).await?;
     match there {
         Some(image) if image.digest == ready.digest => {
-            let message = format!("pushed {}:{} ({})", args.image, args.tag, ready.digest);
-            Ok(Report { reason: Reason::Pushed, message, digest: Some(ready.digest), transient: false })
+            let message = format!("pushed {}:{} ({})", args.image, name.tag, ready.digest);
+            Ok(Report { reason: Reason::Pushed, message, digest: Some(ready.digest), version: name.evaluated(args), transient: false })
         }
-        Some(image) => taken(args, Some(image))?.ok_or_else(|| lost(args)),
-        None => Err(lost(args)),
+        Some(image) => taken(args, &name, Some(image))?.ok_or_else(|| lost(args, &name)),
+        None => Err(lost(args, &name)),
     }
 }
 
-fn lost(args: &Args) -> PushError {
-    let message = format!("tag {} was pushed and is not there", args.tag);
+/// What the image is called.
+struct Name {
+    version: String,
+    tag: String,
+}
+
+impl Name {
+    /// The version, where the operator does not know it yet.
+    fn evaluated(&self, args: &Args) -> Option<String> {
+        args.version_file.as_ref().map(|_| self.version.clone())
+    }
+}
+
+/// The name that was given, or the one that follows from the version which the build step evaluated: only nix does.
+fn name(args: &Args) -> Result<Name, PushError> {
+    let Some(path) = &args.version_file else {
+        return Ok(Name { version: args.version.clone().unwrap_or_default(), tag: args.tag.clone().unwrap_or_default() });
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| PushError::File(path.clone(), error))?;
+    let version = text.trim().to_owned();
+    let tag = tag::format(&version, &args.revision, Variant::Nix)?;
+    Ok(Name { version, tag })
+}
+
+fn lost(args: &Args, name: &Name) -> PushError {
+    let message = format!("tag {} was pushed and is not there", name.tag);
     PushError::Registry(RegistryError::ResponseInvalid { what: args.image.clone(), message })
 }
 
 /// A tag that is there: success where it names our commit, else a conflict. `None` where it is not there.
-fn taken(args: &Args, there: Option<Image>) -> Result<Option<Report>, PushError> {
+fn taken(args: &Args, name: &Name, there: Option<Image>) -> Result<Option<Report>, PushError> {
     let Some(image) = there else { return Ok(None) };
     if image.revision.as_deref() == Some(args.revision.as_str()) {
-        let message = format!("tag {} is in the registry already, built from this commit ({})", args.tag, image.digest);
-        return Ok(Some(Report { reason: Reason::AlreadyExists, message, digest: Some(image.digest), transient: false }));
+        let message = format!("tag {} is in the registry already, built from this commit ({})", name.tag, image.digest);
+        let version = name.evaluated(args);
+        return Ok(Some(Report { reason: Reason::AlreadyExists, message, digest: Some(image.digest), version, transient: false }));
     }
-    Err(PushError::Conflict(tag::conflict(&args.tag, image.revision.as_deref(), &image.digest)))
+    Err(PushError::Conflict(tag::conflict(&name.tag, image.revision.as_deref(), &image.digest)))
 }
 
-fn labels(args: &Args) -> Vec<(String, String)> {
-    let mut all = vec![(REVISION.to_owned(), args.revision.clone()), ("org.opencontainers.image.version".to_owned(), args.version.clone())];
+fn labels(args: &Args, name: &Name) -> Vec<(String, String)> {
+    let mut all = vec![(REVISION.to_owned(), args.revision.clone()), ("org.opencontainers.image.version".to_owned(), name.version.clone())];
     all.extend(args.created.iter().map(|created| ("org.opencontainers.image.created".to_owned(), created.clone())));
     all.extend(args.labels.iter().cloned());
     all

@@ -65,12 +65,14 @@ pub async fn run(args: Args) -> ExitCode {
     let log = args.termination_log.clone();
     let done = tokio::task::spawn_blocking(move || source(&args)).await;
     let (report, ok) = match done {
-        Ok(Ok(message)) => (Report { reason: Reason::Cloned, message, digest: None, transient: false }, true),
+        Ok(Ok(message)) => (Report { reason: Reason::Cloned, message, digest: None, version: None, transient: false }, true),
         Ok(Err(error)) => {
             let transient = matches!(&error, SourceError::Git(git) if git.class() != Class::Terminal);
-            (Report { reason: Reason::CloneFailed, message: chain(&error), digest: None, transient }, false)
+            (Report { reason: Reason::CloneFailed, message: chain(&error), digest: None, version: None, transient }, false)
         }
-        Err(error) => (Report { reason: Reason::CloneFailed, message: error.to_string(), digest: None, transient: true }, false),
+        Err(error) => {
+            (Report { reason: Reason::CloneFailed, message: error.to_string(), digest: None, version: None, transient: true }, false)
+        }
     };
     step::end(&log, &report, ok)
 }

@@ -4,7 +4,7 @@ use git2::{ObjectType, Oid, Repository, Tree};
 use mainstay_crds::{Nixpkgs, Reason, Variant};
 
 use super::error::GitError;
-use crate::domain::version::{self, VersionError};
+use crate::domain::version::{self, Version, VersionError};
 use crate::domain::{name, nixpkgs};
 
 /// File modes of Git that are neither file nor directory.
@@ -48,7 +48,7 @@ pub struct Skipped {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Container {
     /// Variant and version.
-    pub variants: Vec<(Variant, Result<String, VersionError>)>,
+    pub variants: Vec<(Variant, Result<Version, VersionError>)>,
     /// The nixpkgs of its default.nix, where that names one.
     pub nixpkgs: Option<Nixpkgs>,
 }
@@ -105,15 +105,12 @@ pub(super) fn container(repository: &Repository, commit: Oid, path: &str) -> Res
     let (dockerfile, nix) = (read(Variant::Dockerfile)?, read(Variant::Nix)?);
     let mut variants = Vec::new();
     if let Some(text) = &dockerfile {
-        variants.push((Variant::Dockerfile, version::dockerfile(text)));
+        variants.push((Variant::Dockerfile, version::dockerfile(text).map(Version::Written)));
     }
     if let Some(text) = &nix {
         // A default.nix without a version of its own takes the Dockerfile's (design section 2).
-        let version = match version::nix(text) {
-            Ok(Some(version)) => Ok(version),
-            Ok(None) => dockerfile.as_deref().map(version::dockerfile).and_then(Result::ok).ok_or(VersionError::NoBinding),
-            Err(error) => Err(error),
-        };
+        let written = |own: Option<String>| own.or_else(|| dockerfile.as_deref().map(version::dockerfile).and_then(Result::ok));
+        let version = version::nix(text).map(|own| written(own).map_or(Version::Evaluated, Version::Written));
         variants.push((Variant::Nix, version));
     }
     let nixpkgs = nix.as_deref().and_then(|text| nixpkgs::find(text, |relative| beside(repository, &root, path, relative)));

@@ -23,7 +23,7 @@ use crate::domain::class::{self, ClassifiedTag};
 use crate::domain::graph::{self, Graph};
 use crate::domain::nixpkgs;
 use crate::domain::tag;
-use crate::domain::version::VersionError;
+use crate::domain::version::{Version, VersionError};
 use crate::error::{Class, Classified, chain};
 
 /// What was seen.
@@ -73,20 +73,20 @@ pub(super) async fn observe(image: &ContainerImage, ctx: &Context, status: &mut 
     match &listed {
         Err(error) => {
             for (variant, version) in meant(image, &container) {
-                let version = version.and_then(|version| tagged(version, &touch, variant, Found::Unknown(refusal(error))));
+                let version = version.and_then(|version| tagged(&version, &touch, variant, Found::Unknown(refusal(error))));
                 variants.push(Wanted { variant, version, wanted: None, identical: None, nixpkgs: nixpkgs_of(&container, variant, ctx) });
             }
         }
         Ok(listed) => {
             let classified = class::classify_all(listed.tags.iter().map(String::as_str), &graph);
             for (variant, version) in meant(image, &container) {
-                let version = match version.and_then(|version| tagged(version, &touch, variant, Found::Absent)) {
-                    Ok(tagged) => Ok(Tagged { found: looked.find(listed, &tagged.tag).await, ..tagged }),
+                let version = match version.and_then(|version| tagged(&version, &touch, variant, Found::Absent)) {
+                    Ok(tagged) => Ok(looked.tagged(listed, tagged, variant).await),
                     Err(refusal) => Err(refusal),
                 };
                 let wanted = looked.wanted(listed, &classified, variant).await?.or_else(|| named(&version, &touch));
                 let identical = match &version {
-                    Ok(Tagged { version, found: Found::Absent, .. }) => {
+                    Ok(Tagged { version: Some(version), found: Found::Absent, .. }) => {
                         promote::identical(&looked, &repository, listed, &classified, (variant, version)).await?
                     }
                     _ => None,
@@ -130,7 +130,7 @@ fn pinned(ctx: &Context, namespace: &Option<String>, name: &str) -> Vec<Violatio
 }
 
 /// The variants that are to be built, with the version or why there is none.
-fn meant<'a>(image: &'a ContainerImage, container: &'a Container) -> impl Iterator<Item = (Variant, Result<String, Refusal>)> + 'a {
+fn meant<'a>(image: &'a ContainerImage, container: &'a Container) -> impl Iterator<Item = (Variant, Result<Version, Refusal>)> + 'a {
     let refused = |error: VersionError| Refusal { reason: error.reason(), message: chain(&error), transient: false };
     let wanted = |variant: &Variant| image.spec.variants.as_ref().is_none_or(|all| all.contains(variant));
     let all = container.variants.iter().filter(move |(variant, _)| wanted(variant));
@@ -145,20 +145,17 @@ fn nixpkgs_of(container: &Container, variant: Variant, ctx: &Context) -> Option<
 /// Main's own tag, where its image says so itself: seven digits may be ambiguous, and a list may lack it.
 fn named(version: &Result<Tagged, Refusal>, touch: &str) -> Option<WantedTag> {
     match version {
-        Ok(Tagged { tag, found: Found::Present { digest, revision: Some(revision) }, .. }) if revision == touch => {
+        Ok(Tagged { tag: Some(tag), found: Found::Present { digest, revision: Some(revision) }, .. }) if revision == touch => {
             Some(WantedTag { tag: tag.clone(), digest: digest.clone(), commit: touch.to_owned() })
         }
         _ => None,
     }
 }
 
-fn tagged(version: String, touch: &str, variant: Variant, found: Found) -> Result<Tagged, Refusal> {
-    let tag = tag::format(&version, touch, variant).map_err(|error| Refusal {
-        reason: error.reason(),
-        message: chain(&error),
-        transient: false,
-    })?;
-    Ok(Tagged { version, tag, found })
+fn tagged(version: &Version, touch: &str, variant: Variant, found: Found) -> Result<Tagged, Refusal> {
+    let refused = |error: VersionError| Refusal { reason: error.reason(), message: chain(&error), transient: false };
+    let tag = tag::of(version, touch, variant).map_err(refused)?;
+    Ok(Tagged { version: version.written().map(str::to_owned), tag, found })
 }
 
 /// What makes a new list of tags worth a request: somebody asks, or a build of the image has ended.
@@ -180,6 +177,24 @@ pub(super) struct Looked<'a> {
 }
 
 impl Looked<'_> {
+    /// Adds what the registry says. A tag that is not known before the build is that of an image of the touch, whatever its version.
+    async fn tagged(&self, listed: &Listed, tagged: Tagged, variant: Variant) -> Tagged {
+        if let Some(tag) = &tagged.tag {
+            return Tagged { found: self.find(listed, tag).await, ..tagged };
+        }
+        for (tag, parts) in tag::at_commit(&listed.tags, self.touch, variant) {
+            let found = self.find(listed, tag).await;
+            if match &found {
+                Found::Present { revision, .. } => revision.as_deref() == Some(self.touch),
+                Found::Unknown(_) => true,
+                Found::Absent => false,
+            } {
+                return Tagged { version: Some(parts.version.to_owned()), tag: Some(tag.to_owned()), found };
+            }
+        }
+        tagged
+    }
+
     /// What the registry says of main's tag.
     async fn find(&self, listed: &Listed, tag: &str) -> Found {
         match listed.image(self.ctx, self.registry, tag).await {

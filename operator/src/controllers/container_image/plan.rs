@@ -58,8 +58,9 @@ pub(super) struct Identical {
 
 /// Version and tag at the touch, and what the registry says of the tag.
 pub(super) struct Tagged {
-    pub(super) version: String,
-    pub(super) tag: String,
+    /// `None` where it is evaluated by nix and nothing was built of the touch yet.
+    pub(super) version: Option<String>,
+    pub(super) tag: Option<String>,
     pub(super) found: Found,
 }
 
@@ -151,29 +152,31 @@ fn variant(observed: &Observed<'_>, wanted: &Wanted) -> Standing {
             return Standing { verdict: refused(wanted.variant, refusal, &status), status, step: None, look_again: None };
         }
     };
-    status.version = Some(tagged.version.clone());
-    status.tag = Some(tagged.tag.clone());
+    status.version.clone_from(&tagged.version);
+    status.tag.clone_from(&tagged.tag);
     match &tagged.found {
         Found::Present { digest, revision } if revision.as_deref() == Some(observed.touch) => {
-            let build = finished(observed, wanted.variant, &tagged.tag);
+            let build = finished(observed, &status);
             status.build = build.map(|b| b.name_any()).or_else(|| previous.and_then(|p| p.build.clone()));
             status.built_at =
-                build.and_then(|b| b.status.as_ref()?.completed_at.clone()).or_else(|| same_tag(previous, &tagged.tag)?.built_at.clone());
+                build.and_then(|b| b.status.as_ref()?.completed_at.clone()).or_else(|| same_image(previous, &status)?.built_at.clone());
             status.duration =
-                build.and_then(|b| b.status.as_ref()?.duration.clone()).or_else(|| same_tag(previous, &tagged.tag)?.duration.clone());
+                build.and_then(|b| b.status.as_ref()?.duration.clone()).or_else(|| same_image(previous, &status)?.duration.clone());
             status.digest = Some(digest.clone());
             status.last_good_tag = None;
-            good(status, &tagged.tag)
+            good(status)
         }
         Found::Present { digest, revision } => {
-            let message = tag::conflict(&tagged.tag, revision.as_deref(), digest);
+            let message = tag::conflict(&subject(&status), revision.as_deref(), digest);
             let refusal = Refusal { reason: Reason::TagConflict, message, transient: false };
             status.reason = refusal.reason.into();
             Standing { verdict: refused(wanted.variant, &refusal, &status), status, step: None, look_again: None }
         }
         Found::Unknown(refusal) => {
             // What was known of this tag stays known: the registry is silent, the image is not gone.
-            if let Some(known) = same_tag(previous, &tagged.tag) {
+            if let Some(known) = same_image(previous, &status) {
+                status.version.clone_from(&known.version);
+                status.tag.clone_from(&known.tag);
                 status.wanted.clone_from(&known.wanted);
                 status.digest.clone_from(&known.digest);
                 status.built_at.clone_from(&known.built_at);
@@ -183,15 +186,15 @@ fn variant(observed: &Observed<'_>, wanted: &Wanted) -> Standing {
             status.reason = refusal.reason.into();
             Standing { verdict: refused(wanted.variant, refusal, &status), status, step: None, look_again: None }
         }
-        Found::Absent => match &wanted.identical {
-            Some(identical) if observed.image.spec.suspend != Some(true) => promote(status, identical, &tagged.tag),
-            _ => missing(observed, wanted.variant, tagged, status),
+        Found::Absent => match (&wanted.identical, &tagged.tag) {
+            (Some(identical), Some(tag)) if observed.image.spec.suspend != Some(true) => promote(status, identical, tag),
+            _ => missing(observed, wanted.variant, status),
         },
     }
 }
 
 /// The registry does not have the tag: a build runs, failed, or must be made.
-fn missing(observed: &Observed<'_>, variant: Variant, tagged: &Tagged, mut status: VariantStatus) -> Standing {
+fn missing(observed: &Observed<'_>, variant: Variant, mut status: VariantStatus) -> Standing {
     let rebuild = observed.image.annotations().get(names::REBUILD_AT).map(String::as_str);
     let name = observed.image.name_any();
     let key = Key {
@@ -210,7 +213,7 @@ fn missing(observed: &Observed<'_>, variant: Variant, tagged: &Tagged, mut statu
     let newest = observed.builds.iter().filter(|build| child::family(build) == Some(&family)).max_by_key(|build| child::attempt(build));
     let Some(last) = newest else {
         let trigger = if rebuild.is_some() && rebuild != handled_rebuild(observed.image) { Trigger::Rebuild } else { Trigger::Commit };
-        return create(observed, &key, 0, trigger, status, &tagged.tag);
+        return create(observed, &key, 0, trigger, status);
     };
     let attempt = child::attempt(last);
     let state = last.status.clone().unwrap_or_default();
@@ -236,7 +239,7 @@ fn missing(observed: &Observed<'_>, variant: Variant, tagged: &Tagged, mut statu
     let ended = state.completed_at.as_ref().map_or(observed.now, |time| time.0);
     let waited = Duration::try_from(observed.now.duration_since(ended)).unwrap_or_default();
     if waited >= pause {
-        return create(observed, &key, attempt.saturating_add(1), Trigger::Retry, status, &tagged.tag);
+        return create(observed, &key, attempt.saturating_add(1), Trigger::Retry, status);
     }
     let at = ended.checked_add(k8s_openapi::jiff::SignedDuration::try_from(pause).unwrap_or_default()).unwrap_or(ended);
     let text = format!("{} failed: {message}.{stays} It is tried again at {}", last.name_any(), at.strftime("%H:%M:%S UTC"));
@@ -248,17 +251,18 @@ fn missing(observed: &Observed<'_>, variant: Variant, tagged: &Tagged, mut statu
     }
 }
 
-fn create(observed: &Observed<'_>, key: &Key<'_>, attempt: u32, trigger: Trigger, mut status: VariantStatus, tag: &str) -> Standing {
+fn create(observed: &Observed<'_>, key: &Key<'_>, attempt: u32, trigger: Trigger, mut status: VariantStatus) -> Standing {
+    let subject = subject(&status);
     if observed.image.spec.suspend == Some(true) {
         status.reason = Reason::Suspended.into();
-        let text = format!("{tag} is not in the registry, and spec.suspend keeps it from being built");
+        let text = format!("{subject} is not in the registry, and spec.suspend keeps it from being built");
         return Standing { status, verdict: Verdict::new(State::Working, Reason::Suspended, text), step: None, look_again: None };
     }
     let build = child::build(observed.image, key, attempt, trigger);
     let name = build.name_any();
     status.reason = Reason::Building.into();
     status.build = Some(name.clone());
-    let verdict = Verdict::new(State::Working, Reason::Building, format!("building {tag} ({name})"));
+    let verdict = Verdict::new(State::Working, Reason::Building, format!("building {subject} ({name})"));
     Standing { status, verdict, step: Some(Step::Create(Box::new(build))), look_again: None }
 }
 
@@ -276,28 +280,30 @@ fn in_progress(mut status: VariantStatus, build: &ImageBuild) -> Standing {
     let detail = said.map_or("the build has not begun", |c| c.message.as_str());
     reason.clone_into(&mut status.reason);
     status.build = Some(build.name_any());
-    let tag = status.tag.clone().unwrap_or_default();
+    let subject = subject(&status);
     // Its place in the line changes with every build that ends: it stands with the build alone.
     let verdict = if build.status.as_ref().is_some_and(|status| status.queue_position.is_some()) {
         Verdict::new(
             State::Working,
             Reason::BuildQueued,
-            format!("{tag} waits for its turn: kubectl get ibuild {} -o wide", build.name_any()),
+            format!("{subject} waits for its turn: kubectl get ibuild {} -o wide", build.name_any()),
         )
     } else {
-        Verdict::new(State::Working, Reason::Building, format!("building {tag} ({}): {detail}", build.name_any()))
+        Verdict::new(State::Working, Reason::Building, format!("building {subject} ({}): {detail}", build.name_any()))
     };
     Standing { status, verdict, step: None, look_again: None }
 }
 
-fn good(mut status: VariantStatus, tag: &str) -> Standing {
+fn good(mut status: VariantStatus) -> Standing {
+    let text = format!("{} is in the registry", subject(&status));
     status.reason = Reason::UpToDate.into();
-    Standing {
-        status,
-        verdict: Verdict::new(State::Good, Reason::UpToDate, format!("{tag} is in the registry")),
-        step: None,
-        look_again: None,
-    }
+    Standing { status, verdict: Verdict::new(State::Good, Reason::UpToDate, text), step: None, look_again: None }
+}
+
+/// What a sentence calls the image: its tag, or its commit as long as the tag is not known.
+fn subject(status: &VariantStatus) -> String {
+    let touch = short(status.commit.as_deref().unwrap_or_default());
+    status.tag.clone().unwrap_or_else(|| format!("the {} image of {touch}", status.variant))
 }
 
 fn refused(variant: Variant, refusal: &Refusal, status: &VariantStatus) -> Verdict {
@@ -336,8 +342,9 @@ fn previous(image: &ContainerImage, variant: Variant) -> Option<&VariantStatus> 
     image.status.as_ref()?.variants.iter().find(|status| status.variant == variant)
 }
 
-fn same_tag<'a>(previous: Option<&'a VariantStatus>, tag: &str) -> Option<&'a VariantStatus> {
-    previous.filter(|status| status.tag.as_deref() == Some(tag))
+/// What was known of the same image: one of the same tag, or of the same touch while the tag is not known.
+fn same_image<'a>(previous: Option<&'a VariantStatus>, status: &VariantStatus) -> Option<&'a VariantStatus> {
+    previous.filter(|known| if status.tag.is_some() { known.tag == status.tag } else { known.commit == status.commit })
 }
 
 fn last_good(previous: Option<&VariantStatus>) -> Option<String> {
@@ -367,11 +374,11 @@ fn builds_this(build: &ImageBuild, variant: Variant, commit: &str) -> bool {
     at == Some(commit) && of == Some(variant)
 }
 
-fn finished<'a>(observed: &'a Observed<'_>, variant: Variant, tag: &str) -> Option<&'a Arc<ImageBuild>> {
+fn finished<'a>(observed: &'a Observed<'_>, of: &VariantStatus) -> Option<&'a Arc<ImageBuild>> {
     observed
         .builds
         .iter()
-        .filter(|build| pushed(build) && build.status.as_ref().is_some_and(|s| s.variant == Some(variant) && s.tag.as_deref() == Some(tag)))
+        .filter(|build| pushed(build) && build.status.as_ref().is_some_and(|s| s.variant == Some(of.variant) && s.tag == of.tag))
         .min_by_key(|b| ended(b))
 }
 

@@ -22,7 +22,7 @@ fn now() -> Timestamp {
 fn tagged(found: Found) -> Vec<Wanted> {
     vec![Wanted {
         variant: Variant::Dockerfile,
-        version: Ok(Tagged { version: "1.0.3".into(), tag: TAG.into(), found }),
+        version: Ok(Tagged { version: Some("1.0.3".into()), tag: Some(TAG.into()), found }),
         wanted: None,
         identical: None,
         nixpkgs: None,
@@ -257,7 +257,7 @@ fn one_touch_builds_every_variant() {
     let tag = format!("{TAG}-nix");
     variants.push(Wanted {
         variant: Variant::Nix,
-        version: Ok(Tagged { version: "1.0.3".into(), tag: tag.clone(), found: Found::Absent }),
+        version: Ok(Tagged { version: Some("1.0.3".into()), tag: Some(tag.clone()), found: Found::Absent }),
         wanted: None,
         identical: None,
         nixpkgs: Some(Nixpkgs { from: "default.nix".into(), ..Nixpkgs::default() }),
@@ -273,4 +273,28 @@ fn one_touch_builds_every_variant() {
         .collect();
     assert_eq!(made, [(Some(Variant::Dockerfile), Some(TOUCH)), (Some(Variant::Nix), Some(TOUCH))]);
     assert!(!outcome.variants[1].nixpkgs.as_ref().unwrap().pinned, "it is in the status");
+}
+
+#[test]
+fn a_version_that_is_evaluated_is_built_once_and_known_by_its_commit() {
+    let unknown = |found| {
+        let version = Ok(Tagged { version: None, tag: None, found });
+        vec![Wanted { variant: Variant::Nix, version, wanted: None, identical: None, nixpkgs: None }]
+    };
+    let outcome = decide(&image(""), unknown(Found::Absent), &[]);
+    let [Step::Create(build)] = &outcome.steps[..] else { panic!("{:?}", outcome.steps) };
+    assert!(outcome.verdict.message.contains("the nix image of 3b9e0d1"), "{}", outcome.verdict.message);
+    let running = Arc::new(build.as_ref().clone());
+    assert!(decide(&image(""), unknown(Found::Absent), &[running]).steps.is_empty(), "it is being built");
+
+    // A registry that does not answer takes nothing away from what was known of this commit, and gives nothing to another.
+    for (commit, known) in [(TOUCH, Some(TAG)), ("1111111", None)] {
+        let was = image(&format!(
+            "status: {{variants: [{{variant: nix, reason: UpToDate, commit: '{commit}', tag: {TAG}, version: '1.0.3', digest: 'sha256:ab'}}]}}"
+        ));
+        let silent = Refusal { reason: Reason::RegistryUnavailable, message: "no answer".into(), transient: true };
+        let outcome = decide(&was, unknown(Found::Unknown(silent)), &[]);
+        assert_eq!(outcome.variants[0].tag.as_deref(), known);
+        assert!(outcome.steps.is_empty());
+    }
 }

@@ -59,8 +59,14 @@ fn error_in(log_tail: &str) -> Option<String> {
 /// The reason of a build step that failed, by the builder's own words.
 fn reason_of(error: &str) -> Reason {
     const SYNTAX: [&str; 3] = ["dockerfile parse error", "parsing dockerfile", "failed to parse stage name"];
+    /// Words of our own script for nix.
+    const NO_VERSION: &str = "default.nix says no version";
     let error = error.to_lowercase();
-    if SYNTAX.iter().any(|words| error.contains(words)) { Reason::DockerfileInvalid } else { Reason::BuildFailed }
+    match &error {
+        _ if SYNTAX.iter().any(|words| error.contains(words)) => Reason::DockerfileInvalid,
+        _ if error.starts_with(NO_VERSION) => Reason::VersionNotFound,
+        _ => Reason::BuildFailed,
+    }
 }
 
 /// Whether a builder's error is one of the way to a registry or cache, and not of what is built: the same commit may do better. What a step of
@@ -88,6 +94,17 @@ fn may_pass(error: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_version_that_nix_does_not_know_is_no_mistake_of_the_build() {
+        let mut cause = Cause { reason: Reason::BuildFailed, message: String::new(), transient: false, log_of: Some("build") };
+        explain(
+            &mut cause,
+            "error: file 'nixpkgs' was not found\nerror: default.nix says no version, and <nixpkgs> has no cv.version: add it\n",
+        );
+        assert_eq!(cause.reason, "VersionNotFound");
+        assert!(cause.message.contains("cv.version"), "{}", cause.message);
+    }
 
     #[test]
     fn a_registry_that_is_away_may_come_back_and_a_broken_step_stays() {

@@ -288,7 +288,8 @@ mod tests {
 
     #[test]
     fn a_report_is_passed_on() {
-        let message = Report { reason: Reason::PushUnauthorized, message: "no".into(), digest: None, transient: false }.to_json();
+        let message =
+            Report { reason: Reason::PushUnauthorized, message: "no".into(), digest: None, version: None, transient: false }.to_json();
         let cause =
             failed(&format!("{{containerStatuses: [{{name: push, state: {{terminated: {{exitCode: 1, message: '{message}'}}}}}}]}}"));
         assert_eq!((cause.reason.as_str(), cause.message.as_str()), ("PushUnauthorized", "no"));
@@ -363,8 +364,14 @@ mod tests {
 
     #[test]
     fn a_build_step_cannot_speak_for_us() {
-        let forged =
-            Report { reason: Reason::Pushed, message: "all is well".into(), digest: Some("sha256:ab".into()), transient: true }.to_json();
+        let forged = Report {
+            reason: Reason::Pushed,
+            message: "all is well".into(),
+            digest: Some("sha256:ab".into()),
+            version: None,
+            transient: true,
+        }
+        .to_json();
         let cause =
             failed(&format!("{{initContainerStatuses: [{{name: build, state: {{terminated: {{exitCode: 1, message: '{forged}'}}}}}}]}}"));
         assert_eq!((cause.reason.as_str(), cause.transient), ("BuildFailed", false));

@@ -17,6 +17,7 @@ use crate::controllers::context::Context;
 use crate::controllers::problem::Problem;
 use crate::controllers::{access, source};
 use crate::domain::build::short;
+use crate::domain::version::{Version, VersionError};
 use crate::domain::{nixpkgs, tag};
 use crate::error::{Class, Classified, chain};
 
@@ -57,7 +58,7 @@ pub(super) async fn freeze(
         Ok(version) => version,
         Err(error) => return Ok(Err(stays(&error))),
     };
-    let tag = match tag::format(&version, &commit, variant) {
+    let tag = match tag::of(&version, &commit, variant) {
         Ok(tag) => tag,
         Err(error) => return Ok(Err(stays(&error))),
     };
@@ -72,10 +73,10 @@ pub(super) async fn freeze(
     status.short_commit = Some(short(&commit).to_owned());
     status.commit = Some(commit);
     status.variant = Some(variant);
-    status.version = Some(version);
+    status.version = version.written().map(str::to_owned);
     status.path = Some(resolved.path);
     status.image = Some(resolved.image);
-    status.tag = Some(tag);
+    status.tag = tag;
     status.engine = Some(chosen);
     status.engine_reason = Some(why);
     status.nixpkgs =
@@ -85,10 +86,8 @@ pub(super) async fn freeze(
     Ok(Ok(()))
 }
 
-type Version = Result<String, crate::domain::version::VersionError>;
-
 /// The variant that was asked for, or the first there is.
-fn pick(container: &Container, asked: Option<Variant>) -> Option<(Variant, Version)> {
+fn pick(container: &Container, asked: Option<Variant>) -> Option<(Variant, Result<Version, VersionError>)> {
     let meant = container.variants.iter().filter(|(variant, _)| asked.is_none_or(|asked| asked == *variant));
     meant.min_by_key(|(variant, _)| *variant).cloned()
 }
@@ -127,7 +126,7 @@ pub(super) async fn job(
     name: &str,
 ) -> Result<Option<Job>, Problem> {
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
-    let (target_image, tag) = (text(&status.image), text(&status.tag));
+    let target_image = text(&status.image);
     access::remote(ctx, repository).await?;
     access::registry(ctx, repository, &target_image).await?;
     let (Some(engine), Some(variant), Some(owner)) = (status.engine, status.variant, build.controller_owner_ref(&())) else {
@@ -147,7 +146,7 @@ pub(super) async fn job(
         build: (&namespace, &build.name_any(), &build.uid().unwrap_or_default()),
     });
     let branch = repository.status.as_ref().and_then(|s| s.resolved.as_ref()).map(|r| r.branch.clone()).unwrap_or_default();
-    let (commit, path, version) = (text(&status.commit), text(&status.path), text(&status.version));
+    let (commit, path) = (text(&status.commit), text(&status.path));
     let plan = job::Plan {
         name,
         namespace: &namespace,
@@ -164,13 +163,13 @@ pub(super) async fn job(
             branch: &branch,
             commit: &commit,
             path: &path,
-            version: &version,
+            version: status.version.as_deref(),
             created: status.committed_at.as_ref().map(|time| time.0.to_string()),
             secret: repository.spec.credentials_secret_ref.as_ref().map(|r| r.name.as_str()),
         },
         target: job::Target {
             image: &target_image,
-            tag: &tag,
+            tag: status.tag.as_deref(),
             plain_http: registry.plain_http.unwrap_or(false),
             secret: registry.credentials_secret_ref.as_ref().map(|r| r.name.as_str()),
             neighbours: neighbours(ctx, repository, &target_image),

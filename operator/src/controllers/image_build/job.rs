@@ -28,6 +28,9 @@ pub(super) const ARCHIVE: &str = "/workspace/image.tar";
 /// Directory with the certificate authorities of the configuration, for the build step.
 pub(super) const AUTHORITIES: &str = "/workspace/authorities";
 
+/// What the build step leaves for `push` where it evaluates the version.
+pub(super) const VERSION: &str = "/workspace/version";
+
 /// User and group of our own steps.
 const USER: i64 = 65532;
 
@@ -57,7 +60,8 @@ pub(super) struct Source<'a> {
     pub(super) branch: &'a str,
     pub(super) commit: &'a str,
     pub(super) path: &'a str,
-    pub(super) version: &'a str,
+    /// `None`: the build step evaluates it.
+    pub(super) version: Option<&'a str>,
     /// When the commit was made, RFC 3339.
     pub(super) created: Option<String>,
     pub(super) secret: Option<&'a str>,
@@ -66,7 +70,8 @@ pub(super) struct Source<'a> {
 /// Where it goes.
 pub(super) struct Target<'a> {
     pub(super) image: &'a str,
-    pub(super) tag: &'a str,
+    /// `None`: it follows from the version that the build step evaluates.
+    pub(super) tag: Option<&'a str>,
     pub(super) plain_http: bool,
     pub(super) secret: Option<&'a str>,
     /// Repositories of the same registry that may have layers already.
@@ -79,7 +84,14 @@ pub(super) struct Target<'a> {
 
 /// The Job; `None` where no engine was chosen.
 pub(super) fn job(plan: &Plan<'_>, config: &Config) -> Option<Job> {
-    let request = Request { name: plan.image_name, context: plan.source.path, settings: plan.settings, from_main: plan.from_main, config };
+    let request = Request {
+        name: plan.image_name,
+        context: plan.source.path,
+        settings: plan.settings,
+        from_main: plan.from_main,
+        evaluates_version: plan.source.version.is_none(),
+        config,
+    };
     let step = engine::step(plan.engine, &request)?;
     let own = config.engine(plan.engine)?;
     let (selector, tolerations) = engine::placement(own, plan.settings);
@@ -180,9 +192,14 @@ fn push_step(plan: &Plan<'_>, config: &Config) -> (Container, Vec<Volume>) {
     let mut flag = |name: &str, value: &str| args.extend([format!("--{name}"), literal(value)]);
     flag("archive", ARCHIVE);
     flag("image", target.image);
-    flag("tag", target.tag);
+    match (target.tag, plan.source.version) {
+        (Some(tag), Some(version)) => {
+            flag("tag", tag);
+            flag("version", version);
+        }
+        _ => flag("version-file", VERSION),
+    }
     flag("revision", plan.source.commit);
-    flag("version", plan.source.version);
     if let Some(created) = &plan.source.created {
         flag("created", created);
     }
@@ -299,13 +316,13 @@ mod tests {
                 branch: "main",
                 commit: "3b9e0d1c2a4f5e6d7c8b9a0f1e2d3c4b5a697887",
                 path: "containers/cv",
-                version: "1.0",
+                version: Some("1.0"),
                 created: Some("2026-11-24T12:00:00Z".to_owned()),
                 secret: Some("git"),
             },
             target: Target {
                 image: "registry.example/team/cv",
-                tag: "v1.0-3b9e0d1",
+                tag: Some("v1.0-3b9e0d1"),
                 plain_http: false,
                 secret: Some("registry"),
                 neighbours: vec!["team/web".to_owned()],

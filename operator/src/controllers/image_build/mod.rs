@@ -33,7 +33,7 @@ use super::turns::Waiting;
 use super::{access, commit_statuses, looks, source};
 use crate::domain::build::{self, short};
 use crate::domain::condition::{State, Verdict, conditions};
-use crate::domain::{duration, progress, scrub};
+use crate::domain::{duration, progress, scrub, tag};
 
 /// How often a build that runs is looked at without a change of its Job or pod.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
@@ -114,11 +114,8 @@ async fn run(build: &ImageBuild, ctx: &Context, status: &mut ImageBuildStatus) -
     if status.commit.is_none() {
         match freeze::freeze(build, &image, &repository, ctx, status).await? {
             Ok(()) => {
-                let text = format!(
-                    "commit {} is built as {}",
-                    short(status.commit.as_deref().unwrap_or_default()),
-                    status.tag.as_deref().unwrap_or_default()
-                );
+                let tag = status.tag.as_deref().unwrap_or("a tag of the version that nix will evaluate");
+                let text = format!("commit {} is built as {tag}", short(status.commit.as_deref().unwrap_or_default()));
                 report(build, ctx, status, &Verdict::new(State::Working, Reason::Queued, text)).await?;
             }
             Err(cause) => return Ok(outcome::failed(status, &cause)),
@@ -138,10 +135,22 @@ async fn run(build: &ImageBuild, ctx: &Context, status: &mut ImageBuildStatus) -
 
 /// The tag may be there before we begin: ours is success, another's is never moved (design section 6.2).
 async fn exists(ctx: &Context, repository: &SourceRepository, status: &mut ImageBuildStatus) -> Result<Option<Outcome>, Problem> {
-    let (image, tag) = (status.image.clone().unwrap_or_default(), status.tag.clone().unwrap_or_default());
-    let (registry, path) = access::registry(ctx, repository, &image).await?;
-    let found = ctx.calls.outside("registry.image", registry.image(&path, &tag)).await?;
-    Ok(found.map(|found| outcome::present(status, found.digest, found.revision)))
+    let (registry, path) = access::registry(ctx, repository, status.image.as_deref().unwrap_or_default()).await?;
+    if let Some(tag) = &status.tag {
+        let found = ctx.calls.outside("registry.image", registry.image(&path, tag)).await?;
+        return Ok(found.map(|found| outcome::present(status, found.digest, found.revision)));
+    }
+    // The version is not known before it is built: an image of this very commit is looked for under any.
+    let (Some(commit), Some(variant)) = (status.commit.clone(), status.variant) else { return Ok(None) };
+    let tags = ctx.calls.outside("registry.tags", registry.tags(&path)).await?;
+    for (tag, parts) in tag::at_commit(&tags, &commit, variant) {
+        let found = ctx.calls.outside("registry.image", registry.image(&path, tag)).await?;
+        if let Some(found) = found.filter(|found| found.revision.as_ref() == Some(&commit)) {
+            outcome::evaluated(status, parts.version);
+            return Ok(Some(outcome::present(status, found.digest, found.revision)));
+        }
+    }
+    Ok(None)
 }
 
 /// The Job of this build: the one that is there, or a new one. A Job that somebody deleted is made again once.

@@ -35,7 +35,17 @@ pub(super) fn present(status: &mut ImageBuildStatus, digest: String, revision: O
 /// `push` said that the tag is there.
 pub(super) fn pushed(status: &mut ImageBuildStatus, report: &Report) -> Outcome {
     status.digest.clone_from(&report.digest);
+    if let Some(version) = &report.version {
+        evaluated(status, version);
+    }
     Outcome::Ended(Verdict::new(State::Good, report.reason, report.message.clone()))
+}
+
+/// The version became known, and with it the tag.
+pub(super) fn evaluated(status: &mut ImageBuildStatus, version: &str) {
+    let commit = status.commit.as_deref().unwrap_or_default();
+    status.tag = status.variant.and_then(|variant| tag::format(version, commit, variant).ok());
+    status.version = Some(version.to_owned());
 }
 
 /// There will be no image.
@@ -79,6 +89,20 @@ mod tests {
             assert_eq!(reason(&present(&mut theirs, "sha256:ab".into(), revision)), (State::Stuck, Reason::TagConflict));
             assert_eq!((theirs.digest, theirs.transient), (None, Some(false)));
         }
+    }
+
+    #[test]
+    fn a_version_that_was_evaluated_makes_the_tag() {
+        let mut status = ImageBuildStatus { variant: Some(mainstay_crds::Variant::Nix), tag: None, ..status() };
+        let said = Report {
+            reason: Reason::Pushed,
+            message: "m".into(),
+            digest: Some("sha256:ab".into()),
+            version: Some("2.10".into()),
+            transient: false,
+        };
+        assert_eq!(reason(&pushed(&mut status, &said)), (State::Good, Reason::Pushed));
+        assert_eq!((status.version.as_deref(), status.tag.as_deref()), (Some("2.10"), Some("v2.10-aaaaaaa-nix")));
     }
 
     #[test]

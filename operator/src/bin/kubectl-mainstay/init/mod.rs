@@ -8,6 +8,7 @@ mod objects;
 use std::path::Path;
 
 use mainstay::clients::git::{GitError, Listing};
+use mainstay::domain::version::Version;
 use mainstay_crds::Variant;
 
 use self::manifests::Images;
@@ -69,7 +70,8 @@ async fn read(asked: &cli::Init) -> Result<Found, Failure> {
     let mut containers = Vec::new();
     for one in &found {
         let files = checkout.store.container(KEY, &checkout.head, &one.path).await.map_err(explain)?;
-        let variants = files.variants.iter().map(|(variant, version)| (*variant, version.clone().map_err(|error| error.to_string())));
+        let told = |version: &Version| version.written().unwrap_or("evaluated when it is built").to_owned();
+        let variants = files.variants.iter().map(|(variant, version)| (*variant, version.as_ref().map(told).map_err(ToString::to_string)));
         containers.push(Container { path: one.path.clone(), variants: variants.collect() });
     }
     let inside = format!("{containers_path}/");

@@ -98,9 +98,12 @@ impl View<'_> {
         if let Some(link) = self.told(NAME, None) {
             return link;
         }
-        match self.variant.and_then(|one| one.tag.as_deref()) {
-            Some(tag) => Link::ok(NAME, format!("main asks for {tag}")),
-            None => Link::waiting(NAME, "the tag follows from the version at that commit"),
+        match self.variant.map(|one| (one.tag.as_deref(), one.commit.as_deref())) {
+            Some((Some(tag), _)) => Link::ok(NAME, format!("main asks for {tag}")),
+            Some((None, Some(touch))) => {
+                Link::ok(NAME, format!("main asks for the image of {}, whose version nix evaluates in the build", short(touch)))
+            }
+            _ => Link::waiting(NAME, "the tag follows from the version at that commit"),
         }
     }
 

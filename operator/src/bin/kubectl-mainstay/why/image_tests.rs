@@ -121,9 +121,14 @@ fn a_failed_build_and_one_under_way() {
     assert!(todo(&chain).contains("kubectl mainstay logs cv"), "{}", todo(&chain));
     let running = image(("Unknown", "Building", "step 2 of 3"), "reason: Building, tag: v2-2222222, build: cv-x");
     let pin = manifest_pin(("Unknown", "NoMainImage"), "{}", "reason: NoMainImage, running: '2/2'");
-    let chain = only(&running, &seen(vec![pin]));
+    let chain = only(&running, &seen(vec![pin.clone()]));
     assert_eq!((chain.state, chain.first), (Waiting, Some("registry")));
     assert!(chain.render(Paint(false)).contains("waiting  build     Building: step 2 of 3\n"));
+    // A tag that is not known yet is no reason to wait: the build tells it.
+    let running = image(("Unknown", "Building", "step 2 of 3"), "reason: Building, build: cv-x");
+    let chain = only(&running, &seen(vec![pin]));
+    assert_eq!(states(&chain)[2], ("wanted", Holds));
+    assert_eq!((chain.state, chain.first), (Waiting, Some("registry")));
 }
 
 #[test]

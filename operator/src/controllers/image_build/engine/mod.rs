@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Container, EnvVar, Node, SeccompProfile, SecurityContext, Toleration, Volume, VolumeMount};
 use mainstay_crds::{BuildSettings, Engine, Variant};
 
-use super::job::{ARCHIVE, AUTHORITIES, SOURCE, WORKSPACE};
+use super::job::{ARCHIVE, AUTHORITIES, SOURCE, VERSION, WORKSPACE};
 use crate::config::{Config, EngineConfig};
 use crate::domain::node::{has_user_namespaces, may_run};
 
@@ -24,6 +24,8 @@ pub(super) struct Request<'a> {
     pub(super) settings: Option<&'a BuildSettings>,
     /// Whether the commit was on main: others leave nothing in a cache that main's builds use.
     pub(super) from_main: bool,
+    /// Whether no file says the version: the engine leaves it in [`VERSION`].
+    pub(super) evaluates_version: bool,
     pub(super) config: &'a Config,
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Parts, Request, cache, confined, shell};
+use super::{Parts, Request, VERSION, cache, confined, shell};
 use crate::config::EngineConfig;
 use crate::controllers::image_build::job::AUTHORITIES;
 use crate::domain::quantity;
@@ -19,6 +19,14 @@ if [ -e /cache/nix/nix-cache-info ]; then
   export NIX_CONFIG="$NIX_CONFIG
 fallback = true
 extra-substituters = file:///cache/nix?trusted=true"
+fi
+if [ -n "${VERSION_OF:-}" ]; then
+  of='{ name }: let it = (import <nixpkgs> { }).${name}.version or ""; in if builtins.isString it then it else ""'
+  nix-instantiate --eval --strict --json --argstr name "$VERSION_OF" --expr "$of" | tr -d '"\n' > "$VERSION_FILE"
+  if [ ! -s "$VERSION_FILE" ]; then
+    echo "error: default.nix says no version, and <nixpkgs> has no $VERSION_OF.version: add version = \"<version>\"; to default.nix" >&2
+    exit 1
+  fi
 fi
 nix-build "$CONTEXT/default.nix" --out-link /tmp/result
 result=$(readlink -f /tmp/result)
@@ -53,6 +61,10 @@ pub(super) fn parts(request: &Request<'_>, own: &EngineConfig) -> Parts {
     let mut environment = BTreeMap::from([("HOME".to_owned(), "/tmp".to_owned()), ("NIX_CONFIG".to_owned(), config(request, own))]);
     if request.config.ca_bundle.is_some() {
         environment.insert("AUTHORITIES".to_owned(), format!("{AUTHORITIES}/bundle.crt"));
+    }
+    if request.evaluates_version {
+        environment.insert("VERSION_OF".to_owned(), request.name.to_owned());
+        environment.insert("VERSION_FILE".to_owned(), VERSION.to_owned());
     }
     if claim.is_some() && request.from_main {
         environment.insert("CACHE_WRITE".to_owned(), "true".to_owned());

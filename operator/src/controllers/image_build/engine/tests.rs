@@ -17,7 +17,7 @@ fn built(engine: Engine, config: &Config) -> Step {
 }
 
 fn step_of(engine: Engine, config: &Config, settings: Option<&BuildSettings>, from_main: bool) -> Step {
-    step(engine, &Request { name: "cv", context: "containers/cv", settings, from_main, config }).unwrap()
+    step(engine, &Request { name: "cv", context: "containers/cv", settings, from_main, evaluates_version: false, config }).unwrap()
 }
 
 fn settings(yaml: &str) -> BuildSettings {
@@ -176,6 +176,18 @@ fn a_registry_is_read_by_all_and_written_by_main() {
     let kaniko = |from_main| args(&step_of(Engine::Kaniko, &config, None, from_main));
     assert!(kaniko(true).contains(&"--cache-repo=r:5000/cache".to_owned()));
     assert!(kaniko(false).contains(&"--no-push-cache".to_owned()) && !kaniko(true).contains(&"--no-push-cache".to_owned()));
+}
+
+#[test]
+fn nix_evaluates_a_version_only_where_no_file_says_one() {
+    let config = plain();
+    let step = |evaluates_version| {
+        let request = Request { name: "cv", context: "containers/cv", settings: None, from_main: true, evaluates_version, config: &config };
+        step(Engine::Nix, &request).unwrap()
+    };
+    assert_eq!(environment(&step(true), "VERSION_OF").as_deref(), Some("cv"));
+    assert_eq!(environment(&step(true), "VERSION_FILE").as_deref(), Some("/workspace/version"));
+    assert_eq!(environment(&step(false), "VERSION_OF"), None);
 }
 
 #[test]
