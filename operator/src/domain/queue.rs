@@ -6,7 +6,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use mainstay_crds::{Engine, Origin};
 
-/// How long a build of a branch lets builds of main pass. After that it waits among them, by age: nobody waits for ever.
+/// How long a build lets others pass, of main or of an older commit. After that those who came later wait behind it: nobody waits for ever.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A build that has not ended.
@@ -93,16 +93,19 @@ pub fn turn(entries: &[Entry], id: &str, now: Timestamp, cap: impl Fn(Engine) ->
     }
 }
 
-/// Main before branches, the oldest commit first; what is left is decided by age and name, so that the order is always the same.
-fn order(entry: &Entry, now: Timestamp) -> (bool, Timestamp, Timestamp, &str) {
+/// Main before branches, the oldest commit first; what is left is decided by age and name, so that the order is always the same. Who has lost
+/// patience goes before all who have not, and those who came in the same span of time keep the order of commits among them.
+fn order(entry: &Entry, now: Timestamp) -> (i64, bool, Timestamp, Timestamp, &str) {
     let waited = Duration::try_from(now.duration_since(entry.since)).unwrap_or_default();
-    let later = entry.origin == Origin::Branch && waited < PATIENCE;
+    let patient = waited < PATIENCE;
+    let span = if patient { i64::MAX } else { entry.since.as_second() / PATIENCE.as_secs().cast_signed() };
+    let later = entry.origin == Origin::Branch && patient;
     // Dates of commits are whatever somebody wrote: one from the future has no advantage, and one from the past is just early.
     let committed = match entry.origin {
         Origin::Main => entry.committed.unwrap_or(entry.since).min(entry.since),
         Origin::Branch => entry.since,
     };
-    (later, committed, entry.since, &entry.id)
+    (span, later, committed, entry.since, &entry.id)
 }
 
 #[cfg(test)]
@@ -162,6 +165,28 @@ mod tests {
         all.remove(2);
         assert_eq!(place(&all, "x", 1599), (1, 1));
         assert_eq!(place(&all, "x", 1600), (0, 0), "older than the newcomer");
+    }
+
+    #[test]
+    fn old_commits_that_keep_coming_let_nobody_wait_for_ever() {
+        // Each minute one build ends, and one of an older commit comes. Two wait from the beginning: of a branch, and of main's newest commit.
+        for slow in [branch("slow"), entry("slow", 990)] {
+            let mut all = vec![slow];
+            let first = (0..60).find(|minute| {
+                let now = 1000 + minute * 60;
+                all.push(Entry { since: at(now), ..entry(&format!("m{minute}"), 0) });
+                let next = all.iter().position(|one| turn(&all, &one.id, at(now), |_| 1) == Turn::Now).unwrap();
+                all.remove(next).id == "slow"
+            });
+            assert!(first.is_some_and(|minute| minute <= 11), "{first:?}");
+        }
+    }
+
+    #[test]
+    fn a_batch_that_waits_long_keeps_its_order() {
+        let all = [running("r"), running("s"), entry("c", 3), entry("a", 1), entry("b", 2)];
+        let places = ["a", "b", "c"].map(|id| place(&all, id, 9999).0);
+        assert_eq!(places, [1, 2, 3]);
     }
 
     #[test]
