@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::ListParams;
 use mainstay_crds::{ContainerImage, ImageBuild, Origin, SourceRepository, Trigger, Variant};
-use mainstay_e2e::world::dockerfile;
+use mainstay_e2e::world::{DEFAULT_NIX, dockerfile};
 use serde_json::json;
 use support::{because, ended, is_ready, ready, short, succeeded, world};
 
@@ -280,4 +280,33 @@ async fn a_build_that_runs_says_at_which_step_it_is() {
     }
     let build: ImageBuild = world.until(&name, "has ended", ended).await.unwrap();
     assert_eq!(build.status.unwrap().progress, None);
+}
+
+#[tokio::test]
+#[ignore = "needs the lab: make e2e"]
+async fn the_same_commit_gives_the_same_image_another_time() {
+    let world = world("again").await.unwrap();
+    let file = dockerfile("1.0", "RUN mkdir /made && echo words > /made/file\nCOPY notes /notes");
+    let files = [
+        ("containers/cv/Dockerfile", Some(file.as_str())),
+        ("containers/cv/notes", Some("words")),
+        ("containers/nix/default.nix", Some(DEFAULT_NIX)),
+    ];
+    world.commit("main", &files).await.unwrap();
+    world.source(json!({})).await.unwrap();
+    for container in ["cv", "nix"] {
+        let mut digests = Vec::new();
+        // One after the other: what takes the time of its making is another image.
+        for time in ["first", "second"] {
+            let name = format!("{container}-{time}");
+            let image = world.lab.image(&world.repository(&name));
+            world.image(&name, json!({"path": format!("containers/{container}"), "image": image})).await.unwrap();
+            let image: ContainerImage = world.until(&name, "is ready", is_ready).await.unwrap();
+            let variant = image.status.unwrap().variants.remove(0);
+            let build = world.api::<ImageBuild>().get(variant.build.as_deref().unwrap()).await.unwrap();
+            assert_eq!(succeeded(&build).1, "Pushed", "{name} was built");
+            digests.push(variant.digest.unwrap());
+        }
+        assert_eq!(digests[0], digests[1], "{container}");
+    }
 }

@@ -164,7 +164,7 @@ pub(super) async fn job(
             commit: &commit,
             path: &path,
             version: status.version.as_deref(),
-            created: status.committed_at.as_ref().map(|time| time.0.to_string()),
+            created: status.committed_at.as_ref().map(|time| time.0),
             secret: repository.spec.credentials_secret_ref.as_ref().map(|r| r.name.as_str()),
         },
         target: job::Target {

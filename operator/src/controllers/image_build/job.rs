@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::jiff::Timestamp;
 use mainstay_crds::{BuildSettings, Engine, Variant, names};
 
 use super::engine::{self, Request, literal, mount, proxies, variables, words};
@@ -62,8 +63,8 @@ pub(super) struct Source<'a> {
     pub(super) path: &'a str,
     /// `None`: the build step evaluates it.
     pub(super) version: Option<&'a str>,
-    /// When the commit was made, RFC 3339.
-    pub(super) created: Option<String>,
+    /// When the commit was made.
+    pub(super) created: Option<Timestamp>,
     pub(super) secret: Option<&'a str>,
 }
 
@@ -90,6 +91,7 @@ pub(super) fn job(plan: &Plan<'_>, config: &Config) -> Option<Job> {
         settings: plan.settings,
         from_main: plan.from_main,
         evaluates_version: plan.source.version.is_none(),
+        created: plan.source.created,
         config,
     };
     let step = engine::step(plan.engine, &request)?;
@@ -200,8 +202,8 @@ fn push_step(plan: &Plan<'_>, config: &Config) -> (Container, Vec<Volume>) {
         _ => flag("version-file", VERSION),
     }
     flag("revision", plan.source.commit);
-    if let Some(created) = &plan.source.created {
-        flag("created", created);
+    if let Some(created) = plan.source.created {
+        flag("created", &created.to_string());
     }
     flag("provenance", &target.provenance);
     flag("label", &format!("org.opencontainers.image.source={}", plan.source.url));
@@ -317,7 +319,7 @@ mod tests {
                 commit: "3b9e0d1c2a4f5e6d7c8b9a0f1e2d3c4b5a697887",
                 path: "containers/cv",
                 version: Some("1.0"),
-                created: Some("2026-11-24T12:00:00Z".to_owned()),
+                created: Some("2026-11-24T12:00:00Z".parse().unwrap()),
                 secret: Some("git"),
             },
             target: Target {

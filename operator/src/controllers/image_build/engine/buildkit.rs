@@ -48,7 +48,7 @@ if [ -z "$kept" ] && ! start /var/lib/buildkit; then
 fi
 status=0
 buildctl build --progress=plain --frontend dockerfile.v0 --local context="$CONTEXT" --local dockerfile="$CONTEXT" \
-  "$@" --output "type=oci,dest=$ARCHIVE" || status=$?
+  "$@" --output "type=oci,dest=$ARCHIVE${OUTPUT_OPTIONS:-}" || status=$?
 [ "$status" -ne 0 ] || chmod 0644 "$ARCHIVE"
 if [ -n "$kept" ]; then
   [ -z "${CACHE_MAX_AGE:-}" ] || buildctl prune --all --keep-duration "$CACHE_MAX_AGE" > /dev/null || true
@@ -69,7 +69,13 @@ pub(super) fn parts(request: &Request<'_>, own: &EngineConfig) -> Parts {
         volumes.push(claim);
         environment.extend(slots(request, own));
     }
-    let mut args = dockerfile_options(request, "--opt", "build-arg:", |target| vec!["--opt".to_owned(), format!("target={target}")]);
+    let mut args = Vec::new();
+    if let Some(created) = request.created {
+        // Before those of the user, who may set another time.
+        args.extend(words(&["--opt", &format!("build-arg:SOURCE_DATE_EPOCH={}", created.as_second())]));
+        environment.insert("OUTPUT_OPTIONS".to_owned(), ",rewrite-timestamp=true".to_owned());
+    }
+    args.extend(dockerfile_options(request, "--opt", "build-arg:", |target| vec!["--opt".to_owned(), format!("target={target}")]));
     args.extend(in_registry(request, own));
     Parts {
         command: Some(shell(SCRIPT)),

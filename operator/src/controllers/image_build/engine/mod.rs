@@ -9,6 +9,7 @@ mod nix;
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Container, EnvVar, Node, SeccompProfile, SecurityContext, Toleration, Volume, VolumeMount};
+use k8s_openapi::jiff::Timestamp;
 use mainstay_crds::{BuildSettings, Engine, Variant};
 
 use super::job::{ARCHIVE, AUTHORITIES, SOURCE, VERSION, WORKSPACE};
@@ -26,6 +27,8 @@ pub(super) struct Request<'a> {
     pub(super) from_main: bool,
     /// Whether no file says the version: the engine leaves it in [`VERSION`].
     pub(super) evaluates_version: bool,
+    /// When the commit was made: the time of everything in the image, so that the same inputs give the same image.
+    pub(super) created: Option<Timestamp>,
     pub(super) config: &'a Config,
 }
 
@@ -55,6 +58,11 @@ pub(super) struct Step {
 /// Which engine builds a variant, and why. `auto` takes BuildKit where a node that the pod may run on has user namespaces (design section 4).
 pub(super) fn choose(variant: Variant, settings: Option<&BuildSettings>, config: &Config, nodes: &[Node]) -> (Engine, String) {
     let asked = settings.and_then(|s| s.engine).unwrap_or_default();
+    if (variant, asked) == (Variant::Dockerfile, Engine::Nix) {
+        let auto = BuildSettings { engine: None, ..settings.cloned().unwrap_or_default() };
+        let (engine, why) = choose(variant, Some(&auto), config, nodes);
+        return (engine, format!("spec.build.engine nix builds no Dockerfile; {why}"));
+    }
     match (variant, asked) {
         (Variant::Nix, _) => (Engine::Nix, "default.nix is built by nix".to_owned()),
         (Variant::Dockerfile, Engine::Buildkit | Engine::Kaniko) => (asked, "spec.build.engine of the ContainerImage".to_owned()),

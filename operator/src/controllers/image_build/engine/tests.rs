@@ -17,7 +17,8 @@ fn built(engine: Engine, config: &Config) -> Step {
 }
 
 fn step_of(engine: Engine, config: &Config, settings: Option<&BuildSettings>, from_main: bool) -> Step {
-    step(engine, &Request { name: "cv", context: "containers/cv", settings, from_main, evaluates_version: false, config }).unwrap()
+    step(engine, &Request { name: "cv", context: "containers/cv", settings, from_main, evaluates_version: false, created: None, config })
+        .unwrap()
 }
 
 fn settings(yaml: &str) -> BuildSettings {
@@ -179,10 +180,38 @@ fn a_registry_is_read_by_all_and_written_by_main() {
 }
 
 #[test]
+fn buildkit_gives_everything_the_time_of_the_commit() {
+    let config = plain();
+    let created = "2026-11-24T12:00:00Z".parse().ok();
+    let settings = settings("{args: {SOURCE_DATE_EPOCH: '0'}}");
+    let request = Request {
+        name: "cv",
+        context: "containers/cv",
+        settings: Some(&settings),
+        from_main: true,
+        evaluates_version: false,
+        created,
+        config: &config,
+    };
+    let step = step(Engine::Buildkit, &request).unwrap();
+    let times: Vec<String> = args(&step).into_iter().filter(|arg| arg.contains("SOURCE_DATE_EPOCH")).collect();
+    assert_eq!(times, ["build-arg:SOURCE_DATE_EPOCH=1795521600", "build-arg:SOURCE_DATE_EPOCH=0"], "the last one counts");
+    assert_eq!(environment(&step, "OUTPUT_OPTIONS").as_deref(), Some(",rewrite-timestamp=true"));
+}
+
+#[test]
 fn nix_evaluates_a_version_only_where_no_file_says_one() {
     let config = plain();
     let step = |evaluates_version| {
-        let request = Request { name: "cv", context: "containers/cv", settings: None, from_main: true, evaluates_version, config: &config };
+        let request = Request {
+            name: "cv",
+            context: "containers/cv",
+            settings: None,
+            from_main: true,
+            evaluates_version,
+            created: None,
+            config: &config,
+        };
         step(Engine::Nix, &request).unwrap()
     };
     assert_eq!(environment(&step(true), "VERSION_OF").as_deref(), Some("cv"));
