@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mainstay::clients::git::{Auth, GitError, Remote, Store, Watch};
-use mainstay::domain::version::Version;
+use mainstay::domain::version::{Version, VersionError};
 use mainstay::error::{Class, Classified};
 use mainstay_crds::Variant;
 use support::git_server::{Repository, Server};
@@ -112,8 +112,14 @@ async fn a_nix_version_is_written_in_a_file_or_evaluated() {
     let w = world(None).await;
     w.repository.commit("main", "containers/both/Dockerfile", "ARG CONTAINER_APP_VERSION=1.0\nFROM scratch\n");
     w.repository.commit("main", "containers/both/default.nix", "{ }");
+    // What is meant to be a version and is none is not passed over.
+    w.repository.commit("main", "containers/computed/Dockerfile", "ARG B=1\nARG CONTAINER_APP_VERSION=${B}.0\nFROM scratch\n");
+    w.repository.commit("main", "containers/computed/default.nix", "{ }");
     let head = w.repository.commit("main", "containers/alone/default.nix", "{ }");
     w.store.sync("k", &w.remote(None)).await.unwrap();
+    let computed = w.store.container("k", &head, "containers/computed").await.unwrap();
+    assert!(matches!(computed.variants[..], [_, (Variant::Nix, Err(VersionError::Computed { .. }))]), "{computed:?}");
+    assert!(w.store.container("k", &head, "containers/alone").await.unwrap().nixpkgs.as_ref().is_some_and(|nixpkgs| !nixpkgs.pinned));
     for (name, wanted) in [("both", Version::Written("1.0".to_owned())), ("alone", Version::Evaluated)] {
         let container = w.store.container("k", &head, &format!("containers/{name}")).await.unwrap();
         assert_eq!(container.variants.last(), Some(&(Variant::Nix, Ok(wanted))));

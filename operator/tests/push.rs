@@ -191,8 +191,30 @@ async fn a_version_that_was_evaluated_makes_the_tag() {
     assert!(format!("{labels:?}").contains("2.10-rc1"), "{labels:?}");
     w.version_file = Some(w.file("version", b"1.0 && rm"));
     assert_eq!(w.push(&archive, "", COMMIT).await.reason, "VersionInvalid");
-    w.version_file = Some(w.directory.path().join("nowhere"));
-    assert_eq!(w.push(&archive, "", COMMIT).await.reason, "PushFailed");
+    // Whatever the build step left there: it is not followed, and nothing of it is told.
+    let secret = w.file("config.json", b"{\"auth\": \"bWU6aHVudGVyMg==\"}");
+    let link = w.directory.path().join("link");
+    std::os::unix::fs::symlink(&secret, &link).unwrap();
+    let pipe = w.directory.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for bad in [link, pipe, w.directory.path().to_owned(), w.directory.path().join("nowhere"), w.file("large", &[b'1'; 1 << 20])] {
+        w.version_file = Some(bad);
+        let report = w.push(&archive, "", COMMIT).await;
+        assert_eq!((report.reason.as_str(), report.message.contains("bWU6")), ("VersionInvalid", false), "{report:?}");
+    }
+}
+
+#[tokio::test]
+async fn two_builds_of_one_commit_make_one_image_whatever_they_evaluate() {
+    let mut w = World::new().await;
+    let archive = w.file("image", &oci_layout());
+    w.version_file = Some(w.file("version", b"2.10"));
+    let first = w.push(&archive, "", COMMIT).await;
+    w.version_file = Some(w.file("other", b"2.11"));
+    let second = w.push(&archive, "", COMMIT).await;
+    assert_eq!((second.reason.as_str(), second.version.as_deref()), ("AlreadyExists", Some("2.10")));
+    assert_eq!(first.digest, second.digest);
+    assert_eq!(w.registry().tags("team/cv").await.unwrap().len(), 1);
 }
 
 #[tokio::test]

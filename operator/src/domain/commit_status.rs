@@ -5,6 +5,7 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use mainstay_crds::{CommitState, CommitStatus, ImageBuild, ImageBuildStatus, Reason, Variant};
 
+use super::build::short;
 use super::condition::find;
 use super::template;
 
@@ -29,10 +30,12 @@ pub struct Said {
 /// What is to be said of a build; `None` before its commit is known.
 pub fn said(build: &ImageBuild) -> Option<Said> {
     let status = build.status.as_ref()?;
-    let (tag, variant) = (status.tag.as_deref()?, status.variant?);
+    let (commit, variant) = (status.commit.as_deref()?, status.variant?);
+    // A version that nix evaluates is known when the image is.
+    let tag = status.tag.clone().unwrap_or_else(|| format!("the {variant} image of {}", short(commit)));
     let nix = if variant == Variant::Nix { "-nix" } else { "" };
     let (state, description) = match (&status.completed_at, find(&status.conditions, "Succeeded")) {
-        (Some(_), Some(end)) if end.status == "True" => (CommitState::Success, made(status, tag, &end.reason)),
+        (Some(_), Some(end)) if end.status == "True" => (CommitState::Success, made(status, &tag, &end.reason)),
         (Some(_), Some(end)) if end.reason == Reason::Cancelled => (CommitState::Error, format!("cancelled: {}", end.message)),
         (Some(_), Some(end)) => (CommitState::Failure, format!("{}: {}", end.reason, end.message)),
         _ => (CommitState::Pending, format!("{tag} is to be built")),
@@ -159,6 +162,14 @@ mod tests {
         assert_eq!(said(&nix).unwrap().context, "mainstay/cv-nix");
         nix.status = None;
         assert_eq!(said(&nix), None);
+    }
+
+    #[test]
+    fn a_version_that_is_not_known_yet_keeps_nothing_back() {
+        let mut evaluated = build("cv-1", 0, "");
+        let status = evaluated.status.as_mut().unwrap();
+        (status.tag, status.variant) = (None, Some(Variant::Nix));
+        assert_eq!(said(&evaluated).unwrap().description, "the nix image of 3b9e0d1 is to be built");
     }
 
     #[test]

@@ -77,6 +77,11 @@ pub fn by_engine(found: Nixpkgs, nix_path: Option<&str>) -> Nixpkgs {
     }
 }
 
+/// The nixpkgs that a version is evaluated with, where default.nix names none: the engine's own.
+pub fn of_version() -> Nixpkgs {
+    floating("default.nix", None, "no file says a version, so that it is taken from <nixpkgs> as the engine has it")
+}
+
 fn floating(from: &str, uri: Option<String>, what: &str) -> Nixpkgs {
     Nixpkgs { pinned: false, from: from.to_owned(), uri, revision: None, hash: None, message: Some(format!("{what}: {FLOATS}")) }
 }

@@ -17,7 +17,7 @@ static ESCAPES: LazyLock<Option<Regex>> =
 /// User and password in a URL, and values that are named like a secret.
 static USERINFO: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/\s@]+@").ok());
 static SECRETS: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r#"(?i)((?:authorization:\s*(?:basic|bearer)\s+)|(?:[a-z0-9_-]*(?:password|passwd|secret|token|api[_-]?key)["']?\s*[=:]\s*["']?))[^\s"'&]+"#).ok()
+    Regex::new(r#"(?i)((?:authorization:\s*(?:basic|bearer)\s+)|(?:\\?["']auth\\?["']\s*:\s*\\?["'])|(?:[a-z0-9_-]*(?:password|passwd|secret|token|api[_-]?key)\\?["']?\s*[=:]\s*\\?["']?))[^\s"'&]+"#).ok()
 });
 
 /// One text without escapes, control characters and what looks like a secret.
@@ -70,6 +70,7 @@ mod tests {
         assert_eq!(clean("Authorization: Bearer abc.def"), "Authorization: Bearer ***");
         assert_eq!(clean("NPM_TOKEN=abc123 npm install"), "NPM_TOKEN=*** npm install");
         assert_eq!(clean(r#"{"password": "x y"}"#), r#"{"password": "*** y"}"#);
+        assert_eq!(clean(r#"{\"auth\": \"bWU6eA==\"}"#), r#"{\"auth\": \"***"}"#, "as a string within a string too");
         assert_eq!(clean("tokens are counted: 5"), "tokens are counted: 5");
     }
 

@@ -33,11 +33,10 @@ pub fn of(version: &Version, commit: &str, variant: Variant) -> Result<Option<St
 }
 
 /// The tags that name a commit, whatever their version: those that a build may have given where the version is evaluated.
-pub fn at_commit<'a>(tags: &'a [String], commit: &str, variant: Variant) -> impl Iterator<Item = (&'a str, Parts<'a>)> {
-    let short = super::build::short(commit).to_owned();
-    tags.iter()
-        .filter_map(|tag| Some((tag.as_str(), parse(tag)?)))
-        .filter(move |(_, parts)| parts.short_commit == short && parts.variant == variant)
+pub fn at_commit<'a>(tags: impl IntoIterator<Item = &'a str>, commit: &str, variant: Variant) -> Vec<(&'a str, Parts<'a>)> {
+    let short = super::build::short(commit);
+    let parsed = tags.into_iter().filter_map(|tag| Some((tag, parse(tag)?)));
+    parsed.filter(|(_, parts)| parts.short_commit == short && parts.variant == variant).collect()
 }
 
 /// What is said of a tag that is there and names another commit, or none.
@@ -94,8 +93,8 @@ mod tests {
 
     #[test]
     fn a_commit_finds_its_tags_without_their_version() {
-        let tags: Vec<String> = ["latest", "v1-b460333", "v2-b460334-nix", "v2-rc-b460333-nix"].map(str::to_owned).to_vec();
-        let found: Vec<_> = at_commit(&tags, COMMIT, Variant::Nix).map(|(tag, parts)| (tag, parts.version)).collect();
+        let tags = ["latest", "v1-b460333", "v2-b460334-nix", "v2-rc-b460333-nix"];
+        let found: Vec<_> = at_commit(tags, COMMIT, Variant::Nix).into_iter().map(|(tag, parts)| (tag, parts.version)).collect();
         assert_eq!(found, [("v2-rc-b460333-nix", "2-rc")]);
         assert_eq!(of(&Version::Evaluated, COMMIT, Variant::Nix).unwrap(), None);
     }

@@ -7,10 +7,12 @@ mod hashed;
 mod image;
 mod layers;
 mod layout;
+mod name;
 mod patience;
 mod provenance;
 mod tarball;
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -29,6 +31,7 @@ use crate::step;
 use self::archive::ArchiveError;
 use self::image::Ready;
 use self::layers::Way;
+use self::name::Name;
 use self::patience::Patience;
 use self::provenance::Key;
 
@@ -105,6 +108,8 @@ enum PushError {
     Image(String),
     #[error("{0}")]
     Conflict(String),
+    #[error("neither --version and --tag nor --version-file")]
+    Arguments,
     #[error(transparent)]
     Version(#[from] VersionError),
     #[error("the provenance cannot be made: {0}")]
@@ -115,13 +120,14 @@ impl PushError {
     fn report(&self) -> Report {
         let (reason, transient) = match self {
             PushError::Archive(ArchiveError::Architecture { .. }) => (Reason::ArchitectureMismatch, false),
+            PushError::Archive(ArchiveError::Io(error)) if is_full(error) => (Reason::WorkspaceFull, false),
             PushError::Archive(_) | PushError::Registry(RegistryError::Content(_)) => (Reason::ArchiveInvalid, false),
             PushError::Conflict(_) => (Reason::TagConflict, false),
             PushError::Version(error) => (error.reason(), false),
             PushError::Provenance(_) => (Reason::ProvenanceFailed, false),
             PushError::Registry(RegistryError::Unauthorized { .. } | RegistryError::Forbidden { .. }) => (Reason::PushUnauthorized, false),
             PushError::Registry(error) => (Reason::PushFailed, error.class() != Class::Terminal),
-            PushError::File(..) | PushError::Image(_) => (Reason::PushFailed, false),
+            PushError::File(..) | PushError::Image(_) | PushError::Arguments => (Reason::PushFailed, false),
         };
         Report { reason: reason.to_owned(), message: chain(self), digest: None, version: None, transient }
     }
@@ -143,11 +149,11 @@ async fn push(args: &Args) -> Result<Report, PushError> {
         None => None,
     };
     let ca = args.ca.as_ref().map(read).transpose()?;
-    let name = name(args)?;
+    let name = Name::new(args)?;
     let settings = Settings { endpoint: endpoint.to_owned(), plain_http: args.plain_http, ca, credential, deadline: IDLE };
     let registry = Registry::new(settings)?;
 
-    if let Some(report) = taken(args, &name, patience.retry(async || registry.image(repository, &name.tag).await).await?)? {
+    if let Some(report) = there(args, &name, &registry, repository, &patience).await? {
         return Ok(report);
     }
     // A key that does not serve is no reason to have built for nothing: it is looked at before anything is sent.
@@ -165,7 +171,7 @@ async fn push(args: &Args) -> Result<Report, PushError> {
     patience.retry(async || registry.push_bytes(repository, &config).await).await?;
     let ready = image::manifest(&config, layers, contents.annotations, &labels)?;
     // Somebody else may have been faster while the layers were on their way.
-    if let Some(report) = taken(args, &name, patience.retry(async || registry.image(repository, &name.tag).await).await?)? {
+    if let Some(report) = there(args, &name, &registry, repository, &patience).await? {
         return Ok(report);
     }
     attest(&registry, repository, args, &ready, key.as_ref(), &patience).await?;
@@ -174,35 +180,11 @@ async fn push(args: &Args) -> Result<Report, PushError> {
     match there {
         Some(image) if image.digest == ready.digest => {
             let message = format!("pushed {}:{} ({})", args.image, name.tag, ready.digest);
-            Ok(Report { reason: Reason::Pushed, message, digest: Some(ready.digest), version: name.evaluated(args), transient: false })
+            Ok(Report { reason: Reason::Pushed, message, digest: Some(ready.digest), version: name.told(), transient: false })
         }
         Some(image) => taken(args, &name, Some(image))?.ok_or_else(|| lost(args, &name)),
         None => Err(lost(args, &name)),
     }
-}
-
-/// What the image is called.
-struct Name {
-    version: String,
-    tag: String,
-}
-
-impl Name {
-    /// The version, where the operator does not know it yet.
-    fn evaluated(&self, args: &Args) -> Option<String> {
-        args.version_file.as_ref().map(|_| self.version.clone())
-    }
-}
-
-/// The name that was given, or the one that follows from the version which the build step evaluated: only nix does.
-fn name(args: &Args) -> Result<Name, PushError> {
-    let Some(path) = &args.version_file else {
-        return Ok(Name { version: args.version.clone().unwrap_or_default(), tag: args.tag.clone().unwrap_or_default() });
-    };
-    let text = std::fs::read_to_string(path).map_err(|error| PushError::File(path.clone(), error))?;
-    let version = text.trim().to_owned();
-    let tag = tag::format(&version, &args.revision, Variant::Nix)?;
-    Ok(Name { version, tag })
 }
 
 fn lost(args: &Args, name: &Name) -> PushError {
@@ -210,12 +192,33 @@ fn lost(args: &Args, name: &Name) -> PushError {
     PushError::Registry(RegistryError::ResponseInvalid { what: args.image.clone(), message })
 }
 
+/// What there is already of this commit: under our tag, and where the version was evaluated under any. Two builds of one commit may have evaluated
+/// different ones, and a commit has one image (design section 6.1).
+async fn there(args: &Args, name: &Name, registry: &Registry, repository: &str, patience: &Patience) -> Result<Option<Report>, PushError> {
+    if name.evaluated {
+        let tags = patience.retry(async || registry.tags(repository).await).await?;
+        for (tag, parts) in tag::at_commit(tags.iter().map(String::as_str), &args.revision, Variant::Nix) {
+            let image = patience.retry(async || registry.image(repository, tag).await).await?;
+            if let Some(image) = image.filter(|image| image.revision.as_deref() == Some(args.revision.as_str())) {
+                let name = Name { version: parts.version.to_owned(), tag: tag.to_owned(), evaluated: true };
+                return taken(args, &name, Some(image));
+            }
+        }
+    }
+    taken(args, name, patience.retry(async || registry.image(repository, &name.tag).await).await?)
+}
+
+/// Whether there is no room left on the disk.
+fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}
+
 /// A tag that is there: success where it names our commit, else a conflict. `None` where it is not there.
 fn taken(args: &Args, name: &Name, there: Option<Image>) -> Result<Option<Report>, PushError> {
     let Some(image) = there else { return Ok(None) };
     if image.revision.as_deref() == Some(args.revision.as_str()) {
         let message = format!("tag {} is in the registry already, built from this commit ({})", name.tag, image.digest);
-        let version = name.evaluated(args);
+        let version = name.told();
         return Ok(Some(Report { reason: Reason::AlreadyExists, message, digest: Some(image.digest), version, transient: false }));
     }
     Err(PushError::Conflict(tag::conflict(&name.tag, image.revision.as_deref(), &image.digest)))
@@ -261,4 +264,15 @@ async fn attest(
 fn now() -> String {
     let now = jiff::Timestamp::now();
     jiff::Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_no_fault_of_the_archive() {
+        let of = |kind: ErrorKind| PushError::from(ArchiveError::from(std::io::Error::from(kind))).report().reason;
+        assert_eq!((of(ErrorKind::StorageFull).as_str(), of(ErrorKind::UnexpectedEof).as_str()), ("WorkspaceFull", "ArchiveInvalid"));
+    }
 }

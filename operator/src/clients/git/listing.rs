@@ -109,11 +109,19 @@ pub(super) fn container(repository: &Repository, commit: Oid, path: &str) -> Res
     }
     if let Some(text) = &nix {
         // A default.nix without a version of its own takes the Dockerfile's (design section 2).
-        let written = |own: Option<String>| own.or_else(|| dockerfile.as_deref().map(version::dockerfile).and_then(Result::ok));
-        let version = version::nix(text).map(|own| written(own).map_or(Version::Evaluated, Version::Written));
+        let version = match version::nix(text) {
+            Ok(Some(version)) => Ok(Version::Written(version)),
+            Ok(None) => match dockerfile.as_deref().map(version::dockerfile) {
+                None | Some(Err(VersionError::NoArgument)) => Ok(Version::Evaluated),
+                Some(found) => found.map(Version::Written),
+            },
+            Err(error) => Err(error),
+        };
         variants.push((Variant::Nix, version));
     }
     let nixpkgs = nix.as_deref().and_then(|text| nixpkgs::find(text, |relative| beside(repository, &root, path, relative)));
+    let evaluated = variants.iter().any(|(_, version)| *version == Ok(Version::Evaluated));
+    let nixpkgs = nixpkgs.or_else(|| evaluated.then(nixpkgs::of_version));
     Ok(Container { variants, nixpkgs })
 }
 

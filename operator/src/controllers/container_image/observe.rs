@@ -81,7 +81,7 @@ pub(super) async fn observe(image: &ContainerImage, ctx: &Context, status: &mut 
             let classified = class::classify_all(listed.tags.iter().map(String::as_str), &graph);
             for (variant, version) in meant(image, &container) {
                 let version = match version.and_then(|version| tagged(&version, &touch, variant, Found::Absent)) {
-                    Ok(tagged) => Ok(looked.tagged(listed, tagged, variant).await),
+                    Ok(tagged) => Ok(looked.tagged(listed, tagged, variant, &builds).await),
                     Err(refusal) => Err(refusal),
                 };
                 let wanted = looked.wanted(listed, &classified, variant).await?.or_else(|| named(&version, &touch));
@@ -177,19 +177,22 @@ pub(super) struct Looked<'a> {
 }
 
 impl Looked<'_> {
-    /// Adds what the registry says. A tag that is not known before the build is that of an image of the touch, whatever its version.
-    async fn tagged(&self, listed: &Listed, tagged: Tagged, variant: Variant) -> Tagged {
+    /// Adds what the registry says. A tag that is not known before the build is that of an image of the touch, whatever its version: one that is
+    /// listed, or that a build has pushed since.
+    async fn tagged(&self, listed: &Listed, tagged: Tagged, variant: Variant, builds: &[Arc<ImageBuild>]) -> Tagged {
         if let Some(tag) = &tagged.tag {
             return Tagged { found: self.find(listed, tag).await, ..tagged };
         }
-        for (tag, parts) in tag::at_commit(&listed.tags, self.touch, variant) {
-            let found = self.find(listed, tag).await;
-            if match &found {
-                Found::Present { revision, .. } => revision.as_deref() == Some(self.touch),
-                Found::Unknown(_) => true,
-                Found::Absent => false,
-            } {
-                return Tagged { version: Some(parts.version.to_owned()), tag: Some(tag.to_owned()), found };
+        let pushed = builds.iter().filter_map(|build| build.status.as_ref()?.tag.as_deref());
+        let all = listed.tags.iter().map(String::as_str).chain(pushed);
+        for (tag, parts) in tag::at_commit(all, self.touch, variant) {
+            match self.find(listed, tag).await {
+                found if found.is_of(self.touch) => {
+                    return Tagged { version: Some(parts.version.to_owned()), tag: Some(tag.to_owned()), found };
+                }
+                // Whose it is cannot be told.
+                found @ Found::Unknown(_) => return Tagged { found, ..tagged },
+                _ => {}
             }
         }
         tagged

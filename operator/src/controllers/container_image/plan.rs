@@ -74,6 +74,13 @@ pub(super) enum Found {
     Unknown(Refusal),
 }
 
+impl Found {
+    /// Whether it is an image of this commit.
+    pub(super) fn is_of(&self, commit: &str) -> bool {
+        matches!(self, Found::Present { revision: Some(revision), .. } if revision == commit)
+    }
+}
+
 /// Why something cannot be had.
 #[derive(Debug, Clone)]
 pub(super) struct Refusal {
@@ -155,7 +162,7 @@ fn variant(observed: &Observed<'_>, wanted: &Wanted) -> Standing {
     status.version.clone_from(&tagged.version);
     status.tag.clone_from(&tagged.tag);
     match &tagged.found {
-        Found::Present { digest, revision } if revision.as_deref() == Some(observed.touch) => {
+        found @ Found::Present { digest, .. } if found.is_of(observed.touch) => {
             let build = finished(observed, &status);
             status.build = build.map(|b| b.name_any()).or_else(|| previous.and_then(|p| p.build.clone()));
             status.built_at =

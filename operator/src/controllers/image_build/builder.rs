@@ -62,10 +62,12 @@ fn reason_of(error: &str) -> Reason {
     /// Words of our own script for nix.
     const NO_VERSION: &str = "default.nix says no version";
     let error = error.to_lowercase();
-    match &error {
-        _ if SYNTAX.iter().any(|words| error.contains(words)) => Reason::DockerfileInvalid,
-        _ if error.starts_with(NO_VERSION) => Reason::VersionNotFound,
-        _ => Reason::BuildFailed,
+    if SYNTAX.iter().any(|words| error.contains(words)) {
+        Reason::DockerfileInvalid
+    } else if error.starts_with(NO_VERSION) {
+        Reason::VersionNotFound
+    } else {
+        Reason::BuildFailed
     }
 }
 
@@ -98,10 +100,7 @@ mod tests {
     #[test]
     fn a_version_that_nix_does_not_know_is_no_mistake_of_the_build() {
         let mut cause = Cause { reason: Reason::BuildFailed, message: String::new(), transient: false, log_of: Some("build") };
-        explain(
-            &mut cause,
-            "error: file 'nixpkgs' was not found\nerror: default.nix says no version, and <nixpkgs> has no cv.version: add it\n",
-        );
+        explain(&mut cause, "error: default.nix says no version, and <nixpkgs> has no cv.version: add it\n");
         assert_eq!(cause.reason, "VersionNotFound");
         assert!(cause.message.contains("cv.version"), "{}", cause.message);
     }

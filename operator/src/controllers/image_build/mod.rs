@@ -143,10 +143,10 @@ async fn exists(ctx: &Context, repository: &SourceRepository, status: &mut Image
     // The version is not known before it is built: an image of this very commit is looked for under any.
     let (Some(commit), Some(variant)) = (status.commit.clone(), status.variant) else { return Ok(None) };
     let tags = ctx.calls.outside("registry.tags", registry.tags(&path)).await?;
-    for (tag, parts) in tag::at_commit(&tags, &commit, variant) {
+    for (tag, parts) in tag::at_commit(tags.iter().map(String::as_str), &commit, variant) {
         let found = ctx.calls.outside("registry.image", registry.image(&path, tag)).await?;
         if let Some(found) = found.filter(|found| found.revision.as_ref() == Some(&commit)) {
-            outcome::evaluated(status, parts.version);
+            (status.version, status.tag) = (Some(parts.version.to_owned()), Some(tag.to_owned()));
             return Ok(Some(outcome::present(status, found.digest, found.revision)));
         }
     }

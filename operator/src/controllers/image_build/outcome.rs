@@ -35,17 +35,13 @@ pub(super) fn present(status: &mut ImageBuildStatus, digest: String, revision: O
 /// `push` said that the tag is there.
 pub(super) fn pushed(status: &mut ImageBuildStatus, report: &Report) -> Outcome {
     status.digest.clone_from(&report.digest);
+    // The version became known, and with it the tag.
     if let Some(version) = &report.version {
-        evaluated(status, version);
+        let commit = status.commit.as_deref().unwrap_or_default();
+        status.tag = status.variant.and_then(|variant| tag::format(version, commit, variant).ok());
+        status.version = Some(version.clone());
     }
     Outcome::Ended(Verdict::new(State::Good, report.reason, report.message.clone()))
-}
-
-/// The version became known, and with it the tag.
-pub(super) fn evaluated(status: &mut ImageBuildStatus, version: &str) {
-    let commit = status.commit.as_deref().unwrap_or_default();
-    status.tag = status.variant.and_then(|variant| tag::format(version, commit, variant).ok());
-    status.version = Some(version.to_owned());
 }
 
 /// There will be no image.

@@ -28,9 +28,9 @@ pub(super) fn predicate(about: &About<'_>) -> Value {
         "commit": status.commit,
         "path": status.path,
         "variant": status.variant,
-        "version": status.version,
     });
     let settings = [
+        ("version", status.version.as_ref().map(|version| json!(version))),
         ("target", about.settings.and_then(|settings| settings.target.as_ref()).map(|target| json!(target))),
         ("args", about.settings.filter(|settings| !settings.args.is_empty()).map(|settings| json!(settings.args))),
     ];

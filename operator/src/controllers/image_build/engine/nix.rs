@@ -22,14 +22,17 @@ extra-substituters = file:///cache/nix?trusted=true"
 fi
 if [ -n "${VERSION_OF:-}" ]; then
   of='{ name }: let it = (import <nixpkgs> { }).${name}.version or ""; in if builtins.isString it then it else ""'
-  nix-instantiate --eval --strict --json --argstr name "$VERSION_OF" --expr "$of" | tr -d '"\n' > "$VERSION_FILE"
-  if [ ! -s "$VERSION_FILE" ]; then
+  said=$(nix-instantiate --eval --strict --json --argstr name "$VERSION_OF" --expr "$of")
+  if [ "$said" = '""' ]; then
     echo "error: default.nix says no version, and <nixpkgs> has no $VERSION_OF.version: add version = \"<version>\"; to default.nix" >&2
     exit 1
   fi
+  printf '%s' "$said" | tr -d '"' > "$VERSION_FILE"
+  chmod a+r "$VERSION_FILE"
 fi
 nix-build "$CONTEXT/default.nix" --out-link /tmp/result
 result=$(readlink -f /tmp/result)
+rm -rf "$ARCHIVE"
 if [ -f "$result/oci-layout" ] && [ -f "$result/index.json" ]; then
   cp -rL "$result" "$ARCHIVE"
 elif [ -f "$result" ]; then
