@@ -176,8 +176,7 @@ async fn push(args: &Args) -> Result<Report, PushError> {
     }
     attest(&registry, repository, args, &ready, key.as_ref(), &patience).await?;
     patience.retry(async || registry.push_manifest(repository, &name.tag, &ready.media_type, &ready.manifest).await).await?;
-    let there = patience.retry(async || registry.image(repository, &name.tag).await).await?;
-    match there {
+    match patience.retry(async || registry.image(repository, &name.tag).await).await? {
         Some(image) if image.digest == ready.digest => {
             let message = format!("pushed {}:{} ({})", args.image, name.tag, ready.digest);
             Ok(Report { reason: Reason::Pushed, message, digest: Some(ready.digest), version: name.told(), transient: false })

@@ -1,9 +1,11 @@
 //! ContainerImage: which tags main asks for, which of them exist, and which build to make.
 
 pub(crate) mod child;
+mod columns;
 mod observe;
 mod plan;
 mod promote;
+mod retire;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -32,7 +34,6 @@ const VIOLATIONS: usize = 20;
 /// Never: the type is that of kube.
 pub async fn reconcile(image: Arc<ContainerImage>, ctx: Arc<Context>) -> Result<Action, Infallible> {
     if image.metadata.deletion_timestamp.is_some() {
-        ctx.metrics.forget("ContainerImage", &image.namespace().unwrap_or_default(), &image.name_any());
         return Ok(Action::await_change());
     }
     let image = ctx.newest(image).await;
@@ -62,8 +63,8 @@ async fn run(image: &ContainerImage, ctx: &Context, status: &mut ContainerImageS
     for step in steps {
         apply(image, ctx, &seen, step).await?;
     }
-    let (latest, built_at) = plan::latest(&variants);
-    status.engines = plan::engines(&seen.builds, &variants).or_else(|| status.engines.take());
+    let (latest, built_at) = columns::latest(&variants);
+    status.engines = columns::engines(&seen.builds, &variants).or_else(|| status.engines.take());
     status.latest = latest;
     status.built_at = built_at;
     status.short_head = Some(short(&seen.touch).to_owned());

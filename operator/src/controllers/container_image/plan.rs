@@ -7,22 +7,19 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use mainstay_crds::{
-    ContainerImage, Engine, ImageBuild, ImageBuildStatus, LastFailure, Nixpkgs, Reason, ResolvedImage, SupersededBuilds, Trigger, Variant,
-    VariantStatus, WantedTag, names,
+    ContainerImage, ImageBuild, ImageBuildStatus, LastFailure, Nixpkgs, Reason, ResolvedImage, Trigger, Variant, VariantStatus, WantedTag,
+    names,
 };
 
-use super::child;
+use super::{child, retire};
 use crate::clients::registry::Image;
 use crate::domain::backoff;
-use crate::domain::build::{Key, has_turn, is_running, short};
+use crate::domain::build::{Key, is_running, short};
 use crate::domain::condition::{self, State, Verdict};
 use crate::domain::tag;
 
 /// How soon a tag that was given is looked for.
 const PROMOTED: Duration = Duration::from_secs(1);
-
-/// Builds kept where spec.retention does not say.
-const KEPT: i32 = 3;
 
 /// Everything that was observed.
 pub(super) struct Observed<'a> {
@@ -130,8 +127,8 @@ pub(super) fn plan(observed: &Observed<'_>) -> Outcome {
         steps.extend(standing.step);
         variants.push(standing.status);
     }
-    steps.extend(superseded(observed).into_iter().map(Step::Supersede));
-    steps.extend(expired(observed).into_iter().map(Step::Delete));
+    steps.extend(retire::superseded(observed).into_iter().map(Step::Supersede));
+    steps.extend(retire::expired(observed).into_iter().map(Step::Delete));
     Outcome { steps, variants, verdict, look_again }
 }
 
@@ -389,78 +386,14 @@ fn finished<'a>(observed: &'a Observed<'_>, of: &VariantStatus) -> Option<&'a Ar
         .min_by_key(|b| ended(b))
 }
 
-fn pushed(build: &ImageBuild) -> bool {
+/// Whether it gave an image.
+pub(super) fn pushed(build: &ImageBuild) -> bool {
     build.status.as_ref().is_some_and(|status| condition::is_true(&status.conditions, "Succeeded"))
 }
 
-fn ended(build: &ImageBuild) -> Option<Time> {
+/// When it ended.
+pub(super) fn ended(build: &ImageBuild) -> Option<Time> {
     build.status.as_ref()?.completed_at.clone()
-}
-
-/// Builds of ours for a commit that main has left behind, as far as `spec.supersededBuilds` wants them ended.
-fn superseded(observed: &Observed<'_>) -> Vec<Arc<ImageBuild>> {
-    let policy = observed.image.spec.superseded_builds.unwrap_or_default();
-    let has_begun = |build: &ImageBuild| build.status.as_ref().is_some_and(has_turn);
-    let meant = |build: &ImageBuild| match policy {
-        SupersededBuilds::CancelQueued => !has_begun(build),
-        SupersededBuilds::CancelAll => true,
-        SupersededBuilds::Finish => false,
-    };
-    let old = |build: &ImageBuild| child::family(build).is_some() && build.spec.commit.as_deref() != Some(observed.touch);
-    let open = |build: &ImageBuild| is_running(build) && build.spec.cancel != Some(true);
-    observed.builds.iter().filter(|build| old(build) && open(build) && meant(build)).cloned().collect()
-}
-
-/// Finished builds of ours beyond what is kept, per variant and outcome. What a person made is a person's to remove.
-fn expired(observed: &Observed<'_>) -> Vec<Arc<ImageBuild>> {
-    let retention = observed.image.spec.retention.clone().unwrap_or_default();
-    let keep = |limit: Option<i32>| usize::try_from(limit.unwrap_or(KEPT)).unwrap_or(1).max(1);
-    let mut gone = Vec::new();
-    for variant in Variant::ALL {
-        for (good, limit) in [(true, keep(retention.successful)), (false, keep(retention.failed))] {
-            let mut ended_builds: Vec<_> = observed
-                .builds
-                .iter()
-                .filter(|build| {
-                    child::family(build).is_some() && build.spec.variant == Some(variant) && !is_running(build) && pushed(build) == good
-                })
-                .collect();
-            ended_builds.sort_by_key(|build| std::cmp::Reverse(ended(build)));
-            gone.extend(ended_builds.into_iter().skip(limit).cloned());
-        }
-    }
-    gone
-}
-
-/// The columns `LATEST` and `BUILT`: the newest confirmed tag, and how many variants there are besides.
-pub(super) fn latest(variants: &[VariantStatus]) -> (Option<String>, Option<Time>) {
-    let newest = variants.iter().filter(|v| v.digest.is_some()).max_by_key(|v| v.built_at.clone());
-    let Some(newest) = newest else {
-        return (variants.iter().find_map(|v| v.last_good_tag.clone()), None);
-    };
-    let others = variants.len() - 1;
-    let tag = newest.tag.clone().unwrap_or_default();
-    let text = match others {
-        0 => tag,
-        1 => format!("{tag} (+1 variant)"),
-        n => format!("{tag} (+{n} variants)"),
-    };
-    (Some(text), newest.built_at.clone())
-}
-
-/// The column `ENGINES`: what built or builds the variants.
-pub(super) fn engines(builds: &[Arc<ImageBuild>], variants: &[VariantStatus]) -> Option<String> {
-    let mut all: Vec<&str> = variants
-        .iter()
-        .filter_map(|variant| {
-            let name = variant.build.as_deref()?;
-            let build = builds.iter().find(|build| build.name_any() == name)?;
-            build.status.as_ref()?.engine.map(Engine::as_str)
-        })
-        .collect();
-    all.sort_unstable();
-    all.dedup();
-    (!all.is_empty()).then(|| all.join(","))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
+use super::super::columns::latest;
 use super::*;
 use k8s_openapi::jiff::SignedDuration;
+use mainstay_crds::SupersededBuilds;
 
 const TOUCH: &str = "3b9e0d1c2a4f5e6d7c8b9a0f1e2d3c4b5a697887";
 const TAG: &str = "v1.0.3-3b9e0d1";
