@@ -96,10 +96,10 @@ pub async fn run(args: Args) -> Result<(), AppError> {
     let calls = Calls::new(config.call_deadline, metrics.clone());
     let cluster = Cluster::new(client, calls.clone(), &config.watch_namespaces);
 
-    let repositories = controller::<SourceRepository>(&cluster);
-    let images = controller::<ContainerImage>(&cluster);
-    let builds = controller::<ImageBuild>(&cluster);
-    let pins = controller::<ManifestPin>(&cluster);
+    let repositories = controller::<SourceRepository>(&cluster, &metrics);
+    let images = controller::<ContainerImage>(&cluster, &metrics);
+    let builds = controller::<ImageBuild>(&cluster, &metrics);
+    let pins = controller::<ManifestPin>(&cluster, &metrics);
     let (pods_store, pods_writer) = reflector::store::<Pod>();
     let (tell_builds, builds_told) = mpsc::channel(1);
     let (tell_statuses, statuses_told) = mpsc::unbounded();
@@ -210,12 +210,19 @@ pub async fn run(args: Args) -> Result<(), AppError> {
     Ok(())
 }
 
-fn controller<K: Namespaced + Send + Sync + 'static>(cluster: &Cluster) -> Controller<K>
+/// There is no finalizer: that an object is gone is seen here alone.
+fn controller<K: Namespaced + Send + Sync + 'static>(cluster: &Cluster, metrics: &Arc<Metrics>) -> Controller<K>
 where
     K::DynamicType: Default,
 {
     let (store, writer) = reflector::store();
-    let stream = cluster.watch(&watcher::Config::default(), Some(&store)).reflect(writer).applied_objects();
+    let metrics = metrics.clone();
+    let gone = move |event: &watcher::Result<watcher::Event<K>>| {
+        if let Ok(watcher::Event::Delete(object)) = event {
+            metrics.forget(&K::kind(&K::DynamicType::default()), &object.namespace().unwrap_or_default(), &object.name_any());
+        }
+    };
+    let stream = cluster.watch(&watcher::Config::default(), Some(&store)).inspect(gone).reflect(writer).applied_objects();
     Controller::for_stream(stream, store).with_config(ControllerConfig::default().concurrency(CONCURRENCY)).shutdown_on_signal()
 }
 

@@ -55,7 +55,7 @@ struct WebhookLabels {
 /// An object of ours: there are as many as somebody wrote.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ObjectLabels {
-    kind: &'static str,
+    kind: String,
     namespace: String,
     name: String,
 }
@@ -73,6 +73,7 @@ pub struct Metrics {
     pin_commits: Family<OutcomeLabels, Counter>,
     behind: Family<ObjectLabels, Gauge>,
     violations: Family<ObjectLabels, Gauge>,
+    stuck: Family<ObjectLabels, Gauge>,
     webhooks: Family<WebhookLabels, Counter>,
 }
 
@@ -103,9 +104,15 @@ impl Default for Metrics {
         let pin_commits = Family::default();
         let behind = Family::default();
         let violations = Family::default();
+        let stuck = Family::default();
         registry.register("manifestpin_commits", "Commits of ManifestPins by outcome", pin_commits.clone());
-        registry.register("manifestpin_behind", "Pins that a newer image from main waits for", behind.clone());
+        registry.register(
+            "manifestpin_behind",
+            "Pins that wait for a commit which names a newer image from main, where spec.write is Commit",
+            behind.clone(),
+        );
         registry.register("violations", "Pins and pods that name an image which is not from main or is gone", violations.clone());
+        registry.register("stuck", "Objects that wait until somebody changes something, by kind; absent where they do not", stuck.clone());
         let webhooks = Family::default();
         registry.register("webhook_requests", "Requests to the webhook port, by sender and answer", webhooks.clone());
         let registry = Mutex::new(registry);
@@ -121,6 +128,7 @@ impl Default for Metrics {
             pin_commits,
             behind,
             violations,
+            stuck,
             webhooks,
         }
     }
@@ -174,11 +182,22 @@ impl Metrics {
         self.violations.get_or_create(&object("ContainerImage", namespace, name)).set(count);
     }
 
+    /// Whether an object waits until somebody changes something.
+    pub fn stuck(&self, kind: &str, namespace: &str, name: &str, stuck: bool) {
+        let labels = object(kind, namespace, name);
+        if stuck {
+            self.stuck.get_or_create(&labels).set(1);
+        } else {
+            self.stuck.remove(&labels);
+        }
+    }
+
     /// An object is gone: what was said of it is said no more.
-    pub fn forget(&self, kind: &'static str, namespace: &str, name: &str) {
+    pub fn forget(&self, kind: &str, namespace: &str, name: &str) {
         let labels = object(kind, namespace, name);
         self.behind.remove(&labels);
         self.violations.remove(&labels);
+        self.stuck.remove(&labels);
     }
 
     /// Everything in the OpenMetrics text format.
@@ -191,8 +210,8 @@ impl Metrics {
     }
 }
 
-fn object(kind: &'static str, namespace: &str, name: &str) -> ObjectLabels {
-    ObjectLabels { kind, namespace: namespace.to_owned(), name: name.to_owned() }
+fn object(kind: &str, namespace: &str, name: &str) -> ObjectLabels {
+    ObjectLabels { kind: kind.to_owned(), namespace: namespace.to_owned(), name: name.to_owned() }
 }
 
 #[cfg(test)]
@@ -211,6 +230,10 @@ mod tests {
         metrics.pins("ops", "all", 2, 1);
         metrics.image_violations("ops", "cv", 3);
         metrics.image_violations("ops", "gone", 3);
+        for name in ["cv", "gone", "mended"] {
+            metrics.stuck("ContainerImage", "ops", name, true);
+        }
+        metrics.stuck("ContainerImage", "ops", "mended", false);
         metrics.forget("ContainerImage", "ops", "gone");
         let text = metrics.encode();
         for wanted in [
@@ -224,9 +247,10 @@ mod tests {
             r#"mainstay_webhook_requests_total{sender="gitea",answer="asked"} 1"#,
             r#"mainstay_manifestpin_behind{kind="ManifestPin",namespace="ops",name="all"} 2"#,
             r#"mainstay_violations{kind="ContainerImage",namespace="ops",name="cv"} 3"#,
+            r#"mainstay_stuck{kind="ContainerImage",namespace="ops",name="cv"} 1"#,
         ] {
             assert!(text.contains(wanted), "{wanted} is not in\n{text}");
         }
-        assert!(!text.contains("name=\"gone\""), "{text}");
+        assert!(!text.contains("name=\"gone\"") && !text.contains("name=\"mended\""), "{text}");
     }
 }

@@ -1,6 +1,7 @@
 //! Status and events, written on change only: at rest nothing is written (design section 6.1).
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt;
 use serde::Serialize;
 
 use super::context::{Cached, Context};
@@ -21,11 +22,16 @@ pub struct Change<'a, S> {
     pub verdict: &'a Verdict,
 }
 
-/// Writes the status where it differs, and one event where something ended well or badly for another reason than before.
+/// Counts the object where it is stuck, writes the status where it differs, and one event where something ended well or badly for another reason than before.
 ///
 /// # Errors
 /// Where the status cannot be written.
 pub async fn publish<K: Cached, S: Serialize + PartialEq>(ctx: &Context, object: &K, change: Change<'_, S>) -> Result<(), CallError> {
+    // A build that failed is over: its image says what is to be done.
+    if change.summary == "Ready" {
+        let stuck = change.verdict.state == State::Stuck;
+        ctx.metrics.stuck(&K::kind(&()), &object.namespace().unwrap_or_default(), &object.name_any(), stuck);
+    }
     if change.old == Some(change.new) {
         return Ok(());
     }

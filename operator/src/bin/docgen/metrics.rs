@@ -45,6 +45,7 @@ pub(crate) fn families() -> BTreeMap<String, Family> {
     metrics.pin_commit("Landed");
     metrics.webhook("gitea", "asked");
     metrics.pins("ops", "all", 2, 1);
+    metrics.stuck("ContainerImage", "ops", "cv", true);
     read(&metrics.encode())
 }
 
@@ -165,7 +166,7 @@ mod tests {
                 group[1]
                     .split(',')
                     .map(str::trim)
-                    .filter(|label| !labels.contains(*label))
+                    .filter(|label| !label.is_empty() && !labels.contains(*label))
                     .map(|label| format!("there is no label {label}")),
             );
         }

@@ -59,7 +59,6 @@ const CONFLICT: Duration = Duration::from_secs(15);
 /// Never: the type is that of kube.
 pub async fn reconcile(object: Arc<ManifestPin>, ctx: Arc<Context>) -> Result<Action, Infallible> {
     if object.metadata.deletion_timestamp.is_some() {
-        ctx.metrics.forget("ManifestPin", &object.namespace().unwrap_or_default(), &object.name_any());
         return Ok(Action::await_change());
     }
     let object = ctx.newest(object).await;
@@ -83,6 +82,7 @@ pub async fn reconcile(object: Arc<ManifestPin>, ctx: Arc<Context>) -> Result<Ac
 async fn run(object: &Arc<ManifestPin>, ctx: &Context, status: &mut ManifestPinStatus) -> Result<(Verdict, Duration), Problem> {
     if object.spec.suspend == Some(true) {
         status.diff = None;
+        measured(object, ctx, status);
         return Ok((Verdict::new(State::Working, Reason::Suspended, "spec.suspend is true: nothing is written"), ctx.config.resync));
     }
     let begun = Instant::now();
@@ -164,13 +164,7 @@ async fn commit(
     let request = write::request(object, ctx, seen, edit, on).await?;
     let when = request.when;
     let remote = access::remote(ctx, &seen.repository).await?;
-    let pushed = write::push(ctx, seen, &remote, request).await;
-    ctx.metrics.pin_commit(match &pushed {
-        Ok(Pushed::Landed { .. }) => "Landed",
-        Ok(Pushed::Lost) => "Lost",
-        Err(error) => crate::error::Classified::reason(error).as_str(),
-    });
-    match pushed? {
+    match write::push(ctx, seen, &remote, request).await? {
         Pushed::Lost => Ok(None),
         Pushed::Landed { commit } => {
             status.last_commit = Some(short(&commit).to_owned());
@@ -190,6 +184,13 @@ fn jittered(races: u32, object: &str) -> Duration {
     longest.mul_f64(f64::from(random) / 65536.0)
 }
 
+/// Only what is to become a commit is behind: in the other modes, and while it is suspended, pins wait for a person.
+fn measured(object: &ManifestPin, ctx: &Context, status: &ManifestPinStatus) {
+    let commits = object.spec.suspend != Some(true) && object.spec.write.unwrap_or_default() == WriteMode::Commit;
+    let behind = status.behind.filter(|_| commits).unwrap_or_default();
+    ctx.metrics.pins(&object.namespace().unwrap_or_default(), &object.name_any(), behind, status.violations.unwrap_or_default());
+}
+
 async fn finish(
     object: &ManifestPin,
     ctx: &Context,
@@ -201,12 +202,7 @@ async fn finish(
     let running = Running::of(ctx, seen.images.iter().map(|image| image.resolved.image.as_str()));
     let applications = if seen.pins.is_empty() { Vec::new() } else { ctx.cluster.applications().await? };
     status::fill(status, object, seen, decisions, (&running, &applications));
-    ctx.metrics.pins(
-        &object.namespace().unwrap_or_default(),
-        &object.name_any(),
-        status.behind.unwrap_or_default(),
-        status.violations.unwrap_or_default(),
-    );
+    measured(object, ctx, status);
     let recent = status
         .pinned_at
         .as_ref()

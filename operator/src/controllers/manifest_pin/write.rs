@@ -152,7 +152,13 @@ pub(super) async fn request(
 pub(super) async fn push(ctx: &Context, seen: &Seen, remote: &Remote, request: WriteRequest) -> Result<Pushed, CallError> {
     let key = clone_key(&seen.repository);
     let push = async { Ok(ctx.git.write(&key, remote, request).await?) };
-    ctx.calls.within(ctx.config.call_deadline * 3, "git.push", push).await
+    let pushed = ctx.calls.within(ctx.config.call_deadline * 3, "git.push", push).await;
+    ctx.metrics.pin_commit(match &pushed {
+        Ok(Pushed::Landed { .. }) => "Landed",
+        Ok(Pushed::Lost) => "Lost",
+        Err(error) => crate::error::Classified::reason(error).as_str(),
+    });
+    pushed
 }
 
 async fn signing(namespace: &str, ctx: &Context, settings: &CommitSettings) -> Result<Option<SigningKey>, Problem> {
