@@ -92,7 +92,8 @@ pub struct SourceRepositorySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit_statuses: Option<CommitStatusSettings>,
 
-    /// Neither fetch nor discover while true. Builds that run go on.
+    /// Neither fetch nor discover while true: main stays what it was, and what it asks for is still built and pinned. To stop that, suspend the
+    /// ContainerImages or the ManifestPin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,
 }

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::{DeleteParams, ListParams};
-use mainstay_crds::{ContainerImage, ImageBuild, ManifestPin};
+use mainstay_crds::{ContainerImage, ImageBuild, ManifestPin, SourceRepository, names};
 use mainstay_e2e::operator;
 use mainstay_e2e::world::{World, dockerfile};
 use serde_json::json;
@@ -133,4 +133,41 @@ async fn at_rest_nothing_is_written() {
     let writes: Vec<_> = writes.iter().filter(ours).collect();
     assert!(writes.is_empty(), "{writes:#?}");
     assert_eq!(world.lab.forge().commits(&world.name, "main").await.unwrap(), head, "nor to Git");
+}
+
+#[tokio::test]
+#[ignore = "needs the lab: make e2e"]
+async fn what_is_suspended_goes_on_to_answer_after_a_restart_and_what_is_gone_is_counted_no_more() {
+    let world = world("suspended").await.unwrap();
+    let files =
+        [("containers/cv/Dockerfile", Some(&*dockerfile("1.0", "RUN true"))), ("containers/bad/Dockerfile", Some("FROM scratch\n"))];
+    let commit = world.commit("main", &files).await.unwrap();
+    world.source(json!({"suspend": false})).await.unwrap();
+    for name in ["cv", "bad"] {
+        world.image(name, json!({})).await.unwrap();
+    }
+    world.until::<ContainerImage>("cv", "is ready", is_ready).await.unwrap();
+    world.until::<ContainerImage>("bad", "is stuck", support::because("VersionNotFound")).await.unwrap();
+    world.source(json!({"suspend": true})).await.unwrap();
+    let suspended = |source: &SourceRepository| {
+        let conditions = source.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+        conditions.iter().any(|condition| condition.reason == "Suspended")
+    };
+    world.until::<SourceRepository>("ops", "is suspended", suspended).await.unwrap();
+    world.commit("main", &[("containers/cv/extra", Some("x"))]).await.unwrap();
+    operator::kill(&world.lab).await.unwrap();
+    world.annotate::<ContainerImage>("cv", names::RECONCILE_AT, "now").await.unwrap();
+    let looked = |image: &ContainerImage| image.status.as_ref().is_some_and(|s| s.last_handled_reconcile_at.as_deref() == Some("now"));
+    let image: ContainerImage = world.until("cv", "was looked at", looked).await.unwrap();
+    assert_eq!(image.status.unwrap().variants[0].commit.as_ref(), Some(&commit), "main stays what it was");
+
+    let told = async || {
+        let metrics = operator::metrics(&world.lab).await.unwrap_or_default();
+        let of = |line: &&str| line.starts_with("mainstay_stuck") && line.contains(&format!("\"{}\"", world.name));
+        metrics.lines().filter(of).map(str::to_owned).collect::<Vec<_>>()
+    };
+    within(Duration::from_secs(60), "one is stuck", async || told().await.len() == 1).await;
+    assert!(told().await[0].contains("\"bad\""), "{:?}", told().await);
+    world.api::<ContainerImage>().delete("bad", &DeleteParams::default()).await.unwrap();
+    within(Duration::from_secs(60), "none is", async || told().await.is_empty()).await;
 }

@@ -342,6 +342,11 @@ impl Store {
         }
     }
 
+    /// Whether there is a clone: after a restart there is none.
+    pub async fn is_cloned(&self, key: &str) -> bool {
+        self.reading(key, |_, _, _| Ok(())).await.is_ok()
+    }
+
     /// Reads a clone that is there.
     async fn reading<T: Send + 'static>(
         &self,

@@ -17,7 +17,7 @@ use super::problem::Problem;
 use super::publish::{Change, publish};
 use super::source::{CONTAINERS, clone_key};
 use crate::clients::call::CallError;
-use crate::clients::git::Listing;
+use crate::clients::git::{Listing, Synced};
 use crate::domain::build::short;
 use crate::domain::condition::{State, Verdict, conditions};
 use crate::domain::duration;
@@ -43,7 +43,10 @@ pub async fn reconcile(repository: Arc<SourceRepository>, ctx: Arc<Context>) -> 
     if repository.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
-    let seen = if repository.spec.suspend == Some(true) { Ok(None) } else { observe(&repository, &ctx).await.map(Some) };
+    let seen = match repository.spec.suspend {
+        Some(true) => fill(&repository, &ctx).await.map(|()| None),
+        _ => observe(&repository, &ctx).await.map(Some),
+    };
     let result = match seen {
         Ok(seen) => finish(&repository, &ctx, seen).await,
         Err(problem) => {
@@ -54,8 +57,22 @@ pub async fn reconcile(repository: Arc<SourceRepository>, ctx: Arc<Context>) -> 
     Ok(ctx.next("sourcerepository", &key, result.as_ref().copied()))
 }
 
-async fn observe(repository: &SourceRepository, ctx: &Context) -> Result<Seen, Problem> {
+/// What is suspended keeps its head, but not its clone over a restart: its images and pins still ask what is known.
+async fn fill(repository: &SourceRepository, ctx: &Context) -> Result<(), Problem> {
+    let key = clone_key(repository);
+    let known = repository.status.as_ref().is_some_and(|status| status.head.is_some());
+    if known && !ctx.git.is_cloned(&key).await {
+        sync(repository, ctx, &key).await?;
+    }
+    Ok(())
+}
+
+async fn sync(repository: &SourceRepository, ctx: &Context, key: &str) -> Result<Synced, Problem> {
     let remote = access::remote(ctx, repository).await?;
+    Ok(ctx.calls.within(FETCH_DEADLINE, "git.sync", async { ctx.git.sync(key, &remote).await.map_err(Into::into) }).await?)
+}
+
+async fn observe(repository: &SourceRepository, ctx: &Context) -> Result<Seen, Problem> {
     let key = clone_key(repository);
     if repository.status.as_ref().and_then(|s| s.head.as_ref()).is_none() {
         let verdict = Verdict::new(State::Working, Reason::Fetching, format!("fetching {} for the first time", repository.spec.url));
@@ -66,7 +83,7 @@ async fn observe(repository: &SourceRepository, ctx: &Context) -> Result<Seen, P
     }
     // Clones of objects that are gone go too; there is no finalizer that could keep an object from going.
     ctx.git.retain(ctx.repositories.state().iter().map(|repository| clone_key(repository)).chain([key.clone()]).collect()).await;
-    let synced = ctx.calls.within(FETCH_DEADLINE, "git.sync", async { ctx.git.sync(&key, &remote).await.map_err(Into::into) }).await?;
+    let synced = sync(repository, ctx, &key).await?;
     let containers_path = repository.spec.containers_path.clone().unwrap_or_else(|| CONTAINERS.to_owned());
     let listing = ctx.calls.outside("git.list", ctx.git.list(&key, &synced.head, &containers_path)).await?;
     let graph = ctx.calls.within(FETCH_DEADLINE, "git.graph", async { ctx.git.graph(&key).await.map_err(Into::into) }).await?;
