@@ -356,7 +356,7 @@ pub struct TagSummary {
 pub struct TagStatus {
     /// The tag.
     pub tag: String,
-    /// Its class.
+    /// Class of `tag`.
     pub class: Class,
     /// Why it has that class.
     pub reason: String,

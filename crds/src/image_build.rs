@@ -170,7 +170,7 @@ pub struct ImageBuildStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Time>,
 
-    /// Time between the two, such as `1m34s`.
+    /// Time from `startedAt` to `completedAt`, such as `1m34s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<String>,
 

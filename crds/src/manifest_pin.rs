@@ -250,7 +250,7 @@ pub struct ManifestPinStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_commit: Option<String>,
 
-    /// When it was pushed.
+    /// When `lastCommit` was pushed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pinned_at: Option<Time>,
 
@@ -302,7 +302,7 @@ pub struct PinStatus {
     pub variant: Variant,
     /// The pinned tag.
     pub tag: String,
-    /// Its class.
+    /// Class of `tag`.
     pub class: Class,
     /// CamelCase word: UpToDate, Behind, Held, Violation, Conflict and the like.
     pub reason: String,
@@ -315,10 +315,10 @@ pub struct PinStatus {
     /// Commit that last changed this pin, 40 hex digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed_in: Option<String>,
-    /// Who made it.
+    /// Who made the commit `changedIn`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed_by: Option<String>,
-    /// When it was made.
+    /// When the commit `changedIn` was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed_at: Option<Time>,
     /// Pods that run the image with this tag, of all pods that run the image: `2/2`.

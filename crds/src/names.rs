@@ -44,6 +44,9 @@ names! {
 
     /// On an ImageBuild that the operator made: what made it do so (`status.trigger`).
     TRIGGER = "mainstay.dev/trigger";
+
+    /// On an ImageBuild that the operator made: number of the attempt at the same image, from 0.
+    ATTEMPT = "mainstay.dev/attempt";
 }
 
 names! {
@@ -58,6 +61,9 @@ names! {
 
     /// On an ImageBuild, its Job and pod: the variant.
     VARIANT_LABEL = "mainstay.dev/variant";
+
+    /// On an ImageBuild that the operator made: a hash that all attempts at the same image share.
+    FAMILY = "mainstay.dev/family";
 
     /// On a ContainerImage that discovery created: name of the SourceRepository.
     REPOSITORY_LABEL = "mainstay.dev/repository";

@@ -47,16 +47,16 @@ reasons! {
     }
     NoBuildFile {
         ContainerImage(False) "main has no such directory, or no file for `spec.variants`" => "check `spec.path` and `spec.variants`";
-        ImageBuild(False) "the same, at the commit of the build" => "mend it in Git";
+        ImageBuild(False) "at the commit of the build: the directory has no file for the variant" => "mend it in Git";
         Directory "neither a Dockerfile nor a default.nix" => "add one";
     }
     VersionNotFound {
         ContainerImage(False) "the Dockerfile has no `ARG CONTAINER_APP_VERSION=…`" => "add one";
-        ImageBuild(False) "the same, at the commit of the build; for nix: no file says a version, and nixpkgs has none for this name" => "add one in Git";
+        ImageBuild(False) "at the commit of the build no file says a version; for nix, nixpkgs has none for this name either" => "add one in Git";
     }
     VersionInvalid {
         ContainerImage(False) "the version is computed, empty, too long, or has a character that a tag cannot have; or its file cannot be read" => "write it out";
-        ImageBuild(False) "the same, at the commit of the build" => "mend it in Git";
+        ImageBuild(False) "at the commit of the build: the version is computed, empty, too long, or has a character that a tag cannot have; or its file cannot be read" => "mend it in Git";
     }
 
     Queued { ImageBuild(Unknown) "it waits for its turn, or its Job is being made; the message has its place in the line" => "wait" }

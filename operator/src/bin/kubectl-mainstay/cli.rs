@@ -56,8 +56,8 @@ pub(crate) enum Command {
     Logs(Logs),
     /// Look at it now, and not when its interval says so
     Reconcile {
-        /// ContainerImage, pin/NAME or source/NAME
-        #[arg(value_name = "IMAGE|pin/NAME|source/NAME")]
+        /// ContainerImage, pin/NAME, build/NAME or source/NAME
+        #[arg(value_name = "IMAGE|pin/NAME|build/NAME|source/NAME")]
         target: String,
     },
     /// One more attempt: of an image at what is missing or failed, of a build at its very commit

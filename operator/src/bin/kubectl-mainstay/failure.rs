@@ -8,7 +8,7 @@ use mainstay::error::chain;
 use crate::near;
 
 /// How to get our kinds into a cluster.
-const INSTALL: &str = "Mainstay is not installed in this cluster, or an older version of it: helm upgrade --install mainstay charts/mainstay -n mainstay-system --create-namespace";
+const INSTALL: &str = "Mainstay is not installed in this cluster, or an older version of it: helm upgrade --install mainstay charts/mainstay -n mainstay-system, see docs/quickstart.md";
 
 /// Why a command did not do what was asked.
 #[derive(Debug, thiserror::Error)]

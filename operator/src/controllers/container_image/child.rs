@@ -8,23 +8,17 @@ use mainstay_crds::{ContainerImage, ImageBuild, ImageBuildSpec, Trigger, names};
 
 use crate::domain::build::Key;
 
-/// Label: hash that all attempts at the same image share.
-const FAMILY: &str = "mainstay.dev/family";
-
-/// Annotation: number of the attempt, from 0.
-const ATTEMPT: &str = "mainstay.dev/attempt";
-
 /// The ImageBuild of one attempt. Its name follows from its key: making it twice meets the first.
 pub(super) fn build(image: &ContainerImage, key: &Key<'_>, attempt: u32, trigger: Trigger) -> ImageBuild {
     let labels = BTreeMap::from([
         (names::MANAGED_BY.to_owned(), names::MANAGER.to_owned()),
         (names::VARIANT_LABEL.to_owned(), key.variant.to_string()),
-        (FAMILY.to_owned(), key.family()),
+        (names::FAMILY.to_owned(), key.family()),
     ]);
     let annotations = BTreeMap::from([
         (names::BUILD_KEY.to_owned(), key.attempt(attempt)),
         (names::TRIGGER.to_owned(), trigger.as_str().to_owned()),
-        (ATTEMPT.to_owned(), attempt.to_string()),
+        (names::ATTEMPT.to_owned(), attempt.to_string()),
     ]);
     ImageBuild {
         metadata: ObjectMeta {
@@ -53,10 +47,10 @@ pub(crate) fn owner(image: &ContainerImage) -> Option<OwnerReference> {
 
 /// The family of a build that a ContainerImage made; `None` for one made by hand.
 pub(super) fn family(build: &ImageBuild) -> Option<&String> {
-    build.labels().get(FAMILY)
+    build.labels().get(names::FAMILY)
 }
 
 /// The number of an attempt.
 pub(super) fn attempt(build: &ImageBuild) -> u32 {
-    build.annotations().get(ATTEMPT).and_then(|number| number.parse().ok()).unwrap_or(0)
+    build.annotations().get(names::ATTEMPT).and_then(|number| number.parse().ok()).unwrap_or(0)
 }

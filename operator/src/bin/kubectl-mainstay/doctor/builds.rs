@@ -90,7 +90,14 @@ fn configured(config: &Config, nodes: &[Node], seen: &Seen<'_>) -> Vec<Check> {
             (0, _) => {
                 let words: Vec<String> = nix.node_selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
                 let text = format!("no node takes nix's pods: {} with engines.nix.tolerations", words.join(", "));
-                Check::warn("nix", text, format!("if there are any default.nix: kubectl label node <name> {}", words.join(" ")))
+                // What Kubernetes itself writes on nodes is no label to set by hand.
+                let own = nix.node_selector.keys().any(|key| key.split('/').next().is_some_and(|prefix| prefix.ends_with("kubernetes.io")));
+                let todo = if own {
+                    "if there are any default.nix: check engines.nix.nodeSelector and tolerations of the chart".to_owned()
+                } else {
+                    format!("if there are any default.nix: kubectl label node <name> {}", words.join(" "))
+                };
+                Check::warn("nix", text, todo)
             }
             (_, Some(level @ "restricted")) => refused("nix", "nix's", seen.namespace, level, "baseline"),
             (count, _) => Check::ok("nix", format!("{count} of the nodes take its pods")),

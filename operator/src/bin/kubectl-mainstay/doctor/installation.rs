@@ -18,7 +18,11 @@ use crate::rights::Right;
 const OLDEST: (u32, u32) = (1, 32);
 
 /// What brings every part of an installation to one version.
-const UPGRADE: &str = "helm upgrade --install mainstay charts/mainstay -n mainstay-system --create-namespace";
+const UPGRADE: &str = "helm upgrade mainstay charts/mainstay -n mainstay-system --reset-then-reuse-values";
+
+/// What makes an installation.
+const INSTALL: &str = "helm upgrade --install mainstay charts/mainstay -n mainstay-system --create-namespace --set image.repository=<yours>; \
+                       docs/quickstart.md says how its image is made";
 
 /// Version of this program; operator and chart have the same.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -45,7 +49,7 @@ pub(super) fn definitions(kinds: &BTreeSet<String>, found: &[Result<Option<Custo
     const NAME: &str = "kinds";
     let ours = mainstay_crds::definitions();
     if kinds.is_empty() {
-        return vec![Check::warn(NAME, "none of our kinds is there: Mainstay is not installed", UPGRADE)];
+        return vec![Check::warn(NAME, "none of our kinds is there: Mainstay is not installed", INSTALL)];
     }
     let plurals: BTreeSet<&str> = ours.iter().map(|crd| crd.spec.names.plural.as_str()).collect();
     let missing: Vec<&str> = plurals.iter().copied().filter(|plural| !kinds.contains(*plural)).collect();
@@ -124,8 +128,8 @@ fn walk(schema: &JSONSchemaProps, path: &str, all: &mut BTreeSet<String>) {
 pub(super) fn operators(found: &Result<Vec<Deployment>, Failure>, installed: bool) -> Vec<Check> {
     match found {
         Ok(found) if !found.is_empty() => found.iter().map(operator).collect(),
-        Ok(_) if installed => vec![Check::problem(OPERATOR, "no Deployment with the label app.kubernetes.io/name=mainstay", UPGRADE)],
-        Ok(_) => vec![Check::warn(OPERATOR, "it is not installed", UPGRADE)],
+        Ok(_) if installed => vec![Check::problem(OPERATOR, "no Deployment with the label app.kubernetes.io/name=mainstay", INSTALL)],
+        Ok(_) => vec![Check::warn(OPERATOR, "it is not installed", INSTALL)],
         Err(failure) => vec![Check::unseen(OPERATOR, failure)],
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn pinned(pin: &ManifestPin, one: &PinStatus, wanted: Option<&str>) -
         ("NoMainImage", _) => Link::waiting(NAME, text),
         ("Behind", Some(said)) => behind(pin, &at, one, said),
         ("Behind", None) => Link::waiting(NAME, text),
-        _ => Link::missing(NAME, text, "do what the message says; what each reason means: docs/manifest-pins.md"),
+        _ => Link::missing(NAME, text, "do what the message says; what each reason means: docs/reference/reasons.md"),
     }
 }
 
