@@ -97,6 +97,13 @@ fn oci_layout_in(directory: &str, layers: &[(&[u8], String)]) -> Vec<u8> {
     tar(&files)
 }
 
+/// An index alone, of so many images.
+fn index_of(images: usize) -> Vec<u8> {
+    let image = json!({"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": sha(b"x"), "size": 1});
+    let index = json!({"schemaVersion": 2, "manifests": vec![image; images]}).to_string();
+    tar(&[("oci-layout", b"{\"imageLayoutVersion\":\"1.0.0\"}"), ("index.json", index.as_bytes())])
+}
+
 fn oci_layout() -> Vec<u8> {
     let layer = gzip(&tar(&[("hello", b"hello")]));
     oci_layout_of(&[(&layer, sha(&layer))])
@@ -264,6 +271,11 @@ async fn an_archive_that_lies_is_refused_and_named() {
         ("no-digest", oci_layout_of(&[(b"x", "sha256:../../../../etc/passwd".to_owned())]), "not a sha256 digest"),
         ("traversal", tar(&[("manifest.json", traversal.as_bytes())]), "is missing"),
         ("two", tar(&[("manifest.json", two.as_bytes())]), "one image"),
+        ("none", tar(&[("manifest.json", b"[]")]), "one image"),
+        ("index-of-two", index_of(2), "holds 2 images"),
+        ("index-of-none", index_of(0), "holds no image"),
+        ("cut", docker_archive(&layer, &sha(&layer))[..1200].to_vec(), ""),
+        ("cut-gzip", gzip(&docker_archive(&layer, &sha(&layer)))[..100].to_vec(), ""),
         ("junk", b"this is not a tar file at all, not even nearly".repeat(40), "not"),
         ("neither", tar(&[("hello", b"x")]), "neither index.json"),
     ] {

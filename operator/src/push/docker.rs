@@ -40,7 +40,7 @@ pub(super) fn read(tarball: &Tarball) -> Result<Contents, ArchiveError> {
     let find = |name: &str| tarball.find(name.trim_start_matches("./")).ok_or_else(|| invalid(format!("{name} is missing")));
     let mut all: Vec<Manifest> = json("manifest.json", tarball.reader(find("manifest.json")?)?)?;
     let (Some(manifest), true) = (all.pop(), all.is_empty()) else {
-        return Err(invalid("manifest.json must name one image".to_owned()));
+        return Err(invalid("manifest.json must name one image, not none or several".to_owned()));
     };
     let config: Value = json(&manifest.config, tarball.reader(find(&manifest.config)?)?)?;
     let diff_ids: Vec<&str> = config

@@ -190,6 +190,39 @@ fn old_builds_go_and_the_newest_stay() {
 }
 
 #[test]
+fn retention_counts_each_outcome_and_variant_and_leaves_what_people_made() {
+    let image: ContainerImage = serde_saphyr::from_str(
+        "{apiVersion: a, kind: b, metadata: {name: cv, namespace: ops, uid: u}, spec: {retention: {successful: 2, failed: 1}}}",
+    )
+    .unwrap();
+    let mut builds: Vec<Arc<ImageBuild>> = Vec::new();
+    for (name, good, variant, by_hand) in [
+        ("good0", true, Variant::Dockerfile, false),
+        ("good1", true, Variant::Dockerfile, false),
+        ("good2", true, Variant::Dockerfile, false),
+        ("bad0", false, Variant::Dockerfile, false),
+        ("bad1", false, Variant::Dockerfile, false),
+        ("nix0", true, Variant::Nix, false),
+        ("nix1", true, Variant::Nix, false),
+        ("hand0", false, Variant::Dockerfile, true),
+        ("hand1", false, Variant::Dockerfile, true),
+    ] {
+        let (status, reason) = if good { ("True", "Pushed") } else { ("False", "BuildFailed") };
+        let mut build = ended(&image, status, reason, false, 100_000 - i64::try_from(builds.len()).unwrap(), &[]).as_ref().clone();
+        build.metadata.name = Some(name.to_owned());
+        build.spec.variant = Some(variant);
+        if by_hand {
+            build.metadata.labels = None;
+        }
+        builds.push(Arc::new(build));
+    }
+    let found = Found::Present { digest: "sha256:ab".into(), revision: Some(TOUCH.into()) };
+    let outcome = decide(&image, tagged(found), &builds);
+    let gone: Vec<String> = outcome.steps.iter().map(|s| if let Step::Delete(b) = s { b.name_any() } else { panic!("{s:?}") }).collect();
+    assert_eq!(gone, ["good0", "bad0"]);
+}
+
+#[test]
 fn a_branch_image_of_the_same_inputs_becomes_mains_without_a_build() {
     let image_ = Image { digest: "sha256:ab".into(), media_type: "m".into(), size: 1, revision: Some("9".repeat(40)) };
     let identical = Identical { tag: "v1.0.3-9999999".into(), commit: "9".repeat(40), image: image_ };
