@@ -5,9 +5,8 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use mainstay_crds::{CommitState, CommitStatus, ImageBuild, ImageBuildStatus, Reason, Variant};
 
-use super::build::short;
 use super::condition::find;
-use super::template;
+use super::{tag, template};
 
 /// Longest description: GitHub takes no more.
 const MAX_DESCRIPTION: usize = 140;
@@ -31,8 +30,7 @@ pub struct Said {
 pub fn said(build: &ImageBuild) -> Option<Said> {
     let status = build.status.as_ref()?;
     let (commit, variant) = (status.commit.as_deref()?, status.variant?);
-    // A version that nix evaluates is known when the image is.
-    let tag = status.tag.clone().unwrap_or_else(|| format!("the {variant} image of {}", short(commit)));
+    let tag = tag::subject(status.tag.as_deref(), commit, variant);
     let nix = if variant == Variant::Nix { "-nix" } else { "" };
     let (state, description) = match (&status.completed_at, find(&status.conditions, "Succeeded")) {
         (Some(_), Some(end)) if end.status == "True" => (CommitState::Success, made(status, &tag, &end.reason)),

@@ -39,6 +39,11 @@ pub fn at_commit<'a>(tags: impl IntoIterator<Item = &'a str>, commit: &str, vari
     parsed.filter(|(_, parts)| parts.short_commit == short && parts.variant == variant).collect()
 }
 
+/// What a sentence calls an image: its tag, or its commit as long as the tag is not known.
+pub fn subject(tag: Option<&str>, commit: &str, variant: Variant) -> String {
+    tag.map_or_else(|| format!("the {variant} image of {}", super::build::short(commit)), str::to_owned)
+}
+
 /// What is said of a tag that is there and names another commit, or none.
 pub fn conflict(tag: &str, revision: Option<&str>, digest: &str) -> String {
     let other = revision.map_or("no commit at all".to_owned(), |commit| format!("commit {commit}"));

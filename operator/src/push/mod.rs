@@ -195,13 +195,10 @@ fn lost(args: &Args, name: &Name) -> PushError {
 /// different ones, and a commit has one image (design section 6.1).
 async fn there(args: &Args, name: &Name, registry: &Registry, repository: &str, patience: &Patience) -> Result<Option<Report>, PushError> {
     if name.evaluated {
-        let tags = patience.retry(async || registry.tags(repository).await).await?;
-        for (tag, parts) in tag::at_commit(tags.iter().map(String::as_str), &args.revision, Variant::Nix) {
-            let image = patience.retry(async || registry.image(repository, tag).await).await?;
-            if let Some(image) = image.filter(|image| image.revision.as_deref() == Some(args.revision.as_str())) {
-                let name = Name { version: parts.version.to_owned(), tag: tag.to_owned(), evaluated: true };
-                return taken(args, &name, Some(image));
-            }
+        let found = patience.retry(async || registry.image_at(repository, &args.revision, Variant::Nix).await).await?;
+        if let Some((tag, image)) = found {
+            let version = tag::parse(&tag).map_or_else(String::new, |parts| parts.version.to_owned());
+            return taken(args, &Name { version, tag, evaluated: true }, Some(image));
         }
     }
     taken(args, name, patience.retry(async || registry.image(repository, &name.tag).await).await?)

@@ -7,8 +7,9 @@ use mainstay::error::chain;
 
 use crate::near;
 
-/// How to get our kinds into a cluster.
-const INSTALL: &str = "Mainstay is not installed in this cluster, or an older version of it: helm upgrade --install mainstay charts/mainstay -n mainstay-system, see docs/quickstart.md";
+/// What makes an installation.
+pub(crate) const INSTALL: &str = "helm upgrade --install mainstay charts/mainstay -n mainstay-system --create-namespace \
+                                  --set image.repository=<yours>; docs/quickstart.md says how its image is made";
 
 /// Why a command did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +66,7 @@ impl Failure {
             403 => Self::Cluster(one_line(message)),
             // An object that is missing is named; a kind that is missing is not.
             404 if message.contains("\" not found") => Self::NotFound(one_line(message)),
-            404 => Self::Cluster(INSTALL.to_owned()),
+            404 => Self::Cluster(format!("Mainstay is not installed in this cluster, or an older version of it: {INSTALL}")),
             400 if message.contains("unknown field") => Self::Cluster(one_line(&format!(
                 "the kinds of this cluster are older than this program: {message}: kubectl mainstay doctor"
             ))),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use mainstay_crds::Variant;
 use oci_client::manifest::{
     IMAGE_MANIFEST_LIST_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE, OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE, OciImageIndex,
     OciImageManifest,
@@ -13,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::client::{Registry, body, check};
 use super::error::RegistryError;
+use crate::domain::tag;
 
 /// The full commit that an image was built from (OCI image specification, pre-defined annotation keys).
 pub const REVISION: &str = "org.opencontainers.image.revision";
@@ -70,6 +72,20 @@ impl Registry {
             }
         };
         Ok(Some(Image { digest, media_type, size: bytes.len(), revision }))
+    }
+
+    /// The image of a commit whatever its version, with its tag: only one that names the full commit itself counts.
+    ///
+    /// # Errors
+    /// Where the registry does not answer.
+    pub async fn image_at(&self, repository: &str, commit: &str, variant: Variant) -> Result<Option<(String, Image)>, RegistryError> {
+        let tags = self.tags(repository).await?;
+        for (tag, _) in tag::at_commit(tags.iter().map(String::as_str), commit, variant) {
+            if let Some(image) = self.image(repository, tag).await?.filter(|image| image.revision.as_deref() == Some(commit)) {
+                return Ok(Some((tag.to_owned(), image)));
+            }
+        }
+        Ok(None)
     }
 
     /// The labels in the configuration of an image; of an index, those of its first platform. None where there is no image.

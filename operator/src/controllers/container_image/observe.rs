@@ -131,10 +131,9 @@ fn pinned(ctx: &Context, namespace: &Option<String>, name: &str) -> Vec<Violatio
 
 /// The variants that are to be built, with the version or why there is none.
 fn meant<'a>(image: &'a ContainerImage, container: &'a Container) -> impl Iterator<Item = (Variant, Result<Version, Refusal>)> + 'a {
-    let refused = |error: VersionError| Refusal { reason: error.reason(), message: chain(&error), transient: false };
     let wanted = |variant: &Variant| image.spec.variants.as_ref().is_none_or(|all| all.contains(variant));
     let all = container.variants.iter().filter(move |(variant, _)| wanted(variant));
-    all.map(move |(variant, version)| (*variant, version.clone().map_err(refused)))
+    all.map(move |(variant, version)| (*variant, version.clone().map_err(unusable)))
 }
 
 fn nixpkgs_of(container: &Container, variant: Variant, ctx: &Context) -> Option<Nixpkgs> {
@@ -145,16 +144,20 @@ fn nixpkgs_of(container: &Container, variant: Variant, ctx: &Context) -> Option<
 /// Main's own tag, where its image says so itself: seven digits may be ambiguous, and a list may lack it.
 fn named(version: &Result<Tagged, Refusal>, touch: &str) -> Option<WantedTag> {
     match version {
-        Ok(Tagged { tag: Some(tag), found: Found::Present { digest, revision: Some(revision) }, .. }) if revision == touch => {
+        Ok(Tagged { tag: Some(tag), found: found @ Found::Present { digest, .. }, .. }) if found.is_of(touch) => {
             Some(WantedTag { tag: tag.clone(), digest: digest.clone(), commit: touch.to_owned() })
         }
         _ => None,
     }
 }
 
+/// A version that makes no tag, for good.
+fn unusable(error: VersionError) -> Refusal {
+    Refusal { reason: error.reason(), message: chain(&error), transient: false }
+}
+
 fn tagged(version: &Version, touch: &str, variant: Variant, found: Found) -> Result<Tagged, Refusal> {
-    let refused = |error: VersionError| Refusal { reason: error.reason(), message: chain(&error), transient: false };
-    let tag = tag::of(version, touch, variant).map_err(refused)?;
+    let tag = tag::of(version, touch, variant).map_err(unusable)?;
     Ok(Tagged { version: version.written().map(str::to_owned), tag, found })
 }
 

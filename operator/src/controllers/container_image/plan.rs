@@ -304,10 +304,8 @@ fn good(mut status: VariantStatus) -> Standing {
     Standing { status, verdict: Verdict::new(State::Good, Reason::UpToDate, text), step: None, look_again: None }
 }
 
-/// What a sentence calls the image: its tag, or its commit as long as the tag is not known.
 fn subject(status: &VariantStatus) -> String {
-    let touch = short(status.commit.as_deref().unwrap_or_default());
-    status.tag.clone().unwrap_or_else(|| format!("the {} image of {touch}", status.variant))
+    tag::subject(status.tag.as_deref(), status.commit.as_deref().unwrap_or_default(), status.variant)
 }
 
 fn refused(variant: Variant, refusal: &Refusal, status: &VariantStatus) -> Verdict {

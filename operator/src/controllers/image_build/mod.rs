@@ -142,15 +142,12 @@ async fn exists(ctx: &Context, repository: &SourceRepository, status: &mut Image
     }
     // The version is not known before it is built: an image of this very commit is looked for under any.
     let (Some(commit), Some(variant)) = (status.commit.clone(), status.variant) else { return Ok(None) };
-    let tags = ctx.calls.outside("registry.tags", registry.tags(&path)).await?;
-    for (tag, parts) in tag::at_commit(tags.iter().map(String::as_str), &commit, variant) {
-        let found = ctx.calls.outside("registry.image", registry.image(&path, tag)).await?;
-        if let Some(found) = found.filter(|found| found.revision.as_ref() == Some(&commit)) {
-            (status.version, status.tag) = (Some(parts.version.to_owned()), Some(tag.to_owned()));
-            return Ok(Some(outcome::present(status, found.digest, found.revision)));
-        }
-    }
-    Ok(None)
+    let found = ctx.calls.outside("registry.image_at", registry.image_at(&path, &commit, variant)).await?;
+    Ok(found.map(|(tag, found)| {
+        status.version = tag::parse(&tag).map(|parts| parts.version.to_owned());
+        status.tag = Some(tag);
+        outcome::present(status, found.digest, found.revision)
+    }))
 }
 
 /// The Job of this build: the one that is there, or a new one. A Job that somebody deleted is made again once.

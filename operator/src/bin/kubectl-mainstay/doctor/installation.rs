@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::version::Info;
 use kube::ResourceExt;
 
 use super::Check;
-use crate::failure::Failure;
+use crate::failure::{Failure, INSTALL};
 use crate::rights::Right;
 
 /// The oldest Kubernetes that serves (charts/mainstay/Chart.yaml).
@@ -19,10 +19,6 @@ const OLDEST: (u32, u32) = (1, 32);
 
 /// What brings every part of an installation to one version.
 const UPGRADE: &str = "helm upgrade mainstay charts/mainstay -n mainstay-system --reset-then-reuse-values";
-
-/// What makes an installation.
-const INSTALL: &str = "helm upgrade --install mainstay charts/mainstay -n mainstay-system --create-namespace --set image.repository=<yours>; \
-                       docs/quickstart.md says how its image is made";
 
 /// Version of this program; operator and chart have the same.
 const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -58,27 +58,28 @@ pub(super) struct Step {
 /// Which engine builds a variant, and why. `auto` takes BuildKit where a node that the pod may run on has user namespaces (design section 4).
 pub(super) fn choose(variant: Variant, settings: Option<&BuildSettings>, config: &Config, nodes: &[Node]) -> (Engine, String) {
     let asked = settings.and_then(|s| s.engine).unwrap_or_default();
-    if (variant, asked) == (Variant::Dockerfile, Engine::Nix) {
-        let auto = BuildSettings { engine: None, ..settings.cloned().unwrap_or_default() };
-        let (engine, why) = choose(variant, Some(&auto), config, nodes);
-        return (engine, format!("spec.build.engine nix builds no Dockerfile; {why}"));
-    }
     match (variant, asked) {
         (Variant::Nix, _) => (Engine::Nix, "default.nix is built by nix".to_owned()),
         (Variant::Dockerfile, Engine::Buildkit | Engine::Kaniko) => (asked, "spec.build.engine of the ContainerImage".to_owned()),
-        (Variant::Dockerfile, Engine::Auto | Engine::Nix) => {
-            let Some(buildkit) = &config.engines.buildkit else {
-                return (Engine::Kaniko, "auto: buildkit is not configured".to_owned());
-            };
-            let (selector, tolerations) = placement(buildkit, settings);
-            let fit = nodes
-                .iter()
-                .find(|node| may_run(node, &selector, &tolerations) && has_user_namespaces(node, buildkit.runtime_class_name.as_deref()));
-            match fit.and_then(|node| node.metadata.name.as_deref()) {
-                Some(name) => (Engine::Buildkit, format!("auto: node {name} has user namespaces")),
-                None => (Engine::Kaniko, "auto: no node that the pod may run on has user namespaces".to_owned()),
-            }
+        (Variant::Dockerfile, Engine::Auto) => auto(settings, config, nodes),
+        (Variant::Dockerfile, Engine::Nix) => {
+            let (engine, why) = auto(settings, config, nodes);
+            (engine, format!("spec.build.engine nix builds no Dockerfile; {why}"))
         }
+    }
+}
+
+fn auto(settings: Option<&BuildSettings>, config: &Config, nodes: &[Node]) -> (Engine, String) {
+    let Some(buildkit) = &config.engines.buildkit else {
+        return (Engine::Kaniko, "auto: buildkit is not configured".to_owned());
+    };
+    let (selector, tolerations) = placement(buildkit, settings);
+    let fit = nodes
+        .iter()
+        .find(|node| may_run(node, &selector, &tolerations) && has_user_namespaces(node, buildkit.runtime_class_name.as_deref()));
+    match fit.and_then(|node| node.metadata.name.as_deref()) {
+        Some(name) => (Engine::Buildkit, format!("auto: node {name} has user namespaces")),
+        None => (Engine::Kaniko, "auto: no node that the pod may run on has user namespaces".to_owned()),
     }
 }
 

@@ -16,9 +16,12 @@ fn built(engine: Engine, config: &Config) -> Step {
     step_of(engine, config, None, true)
 }
 
+fn request(config: &Config) -> Request<'_> {
+    Request { name: "cv", context: "containers/cv", settings: None, from_main: true, evaluates_version: false, created: None, config }
+}
+
 fn step_of(engine: Engine, config: &Config, settings: Option<&BuildSettings>, from_main: bool) -> Step {
-    step(engine, &Request { name: "cv", context: "containers/cv", settings, from_main, evaluates_version: false, created: None, config })
-        .unwrap()
+    step(engine, &Request { settings, from_main, ..request(config) }).unwrap()
 }
 
 fn settings(yaml: &str) -> BuildSettings {
@@ -184,15 +187,7 @@ fn buildkit_gives_everything_the_time_of_the_commit() {
     let config = plain();
     let created = "2026-11-24T12:00:00Z".parse().ok();
     let settings = settings("{args: {SOURCE_DATE_EPOCH: '0'}}");
-    let request = Request {
-        name: "cv",
-        context: "containers/cv",
-        settings: Some(&settings),
-        from_main: true,
-        evaluates_version: false,
-        created,
-        config: &config,
-    };
+    let request = Request { settings: Some(&settings), created, ..request(&config) };
     let step = step(Engine::Buildkit, &request).unwrap();
     let times: Vec<String> = args(&step).into_iter().filter(|arg| arg.contains("SOURCE_DATE_EPOCH")).collect();
     assert_eq!(times, ["build-arg:SOURCE_DATE_EPOCH=1795521600", "build-arg:SOURCE_DATE_EPOCH=0"], "the last one counts");
@@ -202,18 +197,7 @@ fn buildkit_gives_everything_the_time_of_the_commit() {
 #[test]
 fn nix_evaluates_a_version_only_where_no_file_says_one() {
     let config = plain();
-    let step = |evaluates_version| {
-        let request = Request {
-            name: "cv",
-            context: "containers/cv",
-            settings: None,
-            from_main: true,
-            evaluates_version,
-            created: None,
-            config: &config,
-        };
-        step(Engine::Nix, &request).unwrap()
-    };
+    let step = |evaluates_version| step(Engine::Nix, &Request { evaluates_version, ..request(&config) }).unwrap();
     assert_eq!(environment(&step(true), "VERSION_OF").as_deref(), Some("cv"));
     assert_eq!(environment(&step(true), "VERSION_FILE").as_deref(), Some("/workspace/version"));
     assert_eq!(environment(&step(false), "VERSION_OF"), None);
